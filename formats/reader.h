@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An image reader is a stream transducer: it is fed the bytes of an image file in file order and
+ * says where they belong on the guest's disk. It never touches a descriptor, a thread or a clock,
+ * and it never copies data: a placement names ranges of the file, and the engine, which still holds
+ * those bytes, moves them.
+ *
+ * Two ways to feed one reader:
+ *
+ *   seekable source    want()/give() until want() returns 0: the reader now knows its whole map.
+ *                      Then push() the file, or only the ranges that needed() names.
+ *   stream             push() from the first byte. The reader picks its metadata out of what passes
+ *                      by; bytes whose meaning is not known yet are parked. Metadata that lies
+ *                      behind the stream is asked for with want() and comes from the park.
+ *
+ * Guest bytes that no placement covers read as zero.
+ *
+ * One thread at a time. */
+#ifndef SW_FORMATS_READER_H
+#define SW_FORMATS_READER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/bytes.h"
+#include "common/error.h"
+#include "formats/limits.h"
+
+struct sw_reader; /* each format's own struct begins with this one */
+
+enum sw_codec {
+    SW_CODEC_NONE,    /* the bytes as they are: file_len == guest_len            */
+    SW_CODEC_DEFLATE, /* one raw deflate stream (RFC 1951), garbage may follow it */
+    SW_CODEC_ZSTD,    /* one zstd frame (RFC 8878), garbage may follow it         */
+};
+
+/* "The bytes [file_off, file_off + file_len) of the image file, decoded with codec, are the bytes
+ * [guest_off, guest_off + guest_len) of the disk." With a codec, exactly guest_len bytes must come
+ * out, or the image is bad. */
+struct sw_placement {
+    enum sw_codec codec;
+    uint64_t file_off, file_len;
+    uint64_t guest_off, guest_len; /* guest_len > 0; the range lies inside the disk */
+};
+
+/* Where a reader sends what it finds. Both return 0 or -1 with err filled, which the reader passes
+ * on at once. */
+struct sw_out {
+    /* The bytes named are among those pushed in this call, or lie not before the keep() of the
+     * previous push. */
+    int (*place)(void *ctx, const struct sw_placement *p, struct sw_err *err);
+
+    /* Keep [file_off, file_off + len), part of the bytes pushed in this call: their meaning is not
+     * known yet. Never called once the map is complete. */
+    int (*park)(void *ctx, uint64_t file_off, uint64_t len, struct sw_err *err);
+    void *ctx;
+};
+
+struct sw_reader_ops {
+    const char *name; /* "qcow2": prefix of every error message */
+
+    /* The next range of the file that the reader needs before it can go on mapping. Returns true
+     * and the range, or false when the map is complete. The answer stays the same until give().
+     * len is bounded (at most SW_READER_WANT_MAX): large tables are asked for in pieces. A range
+     * that ends past the end of the file is the image's fault: give() then gets fewer bytes. */
+    bool (*want)(const struct sw_reader *r, uint64_t *ret_off, size_t *ret_len);
+
+    /* The bytes of the range that want() named; n may be smaller only at the end of the file.
+     * -1 with SW_ERR_BAD_DATA (contradicts the specification, ends early), SW_ERR_UNSUPPORTED
+     * (legal, but refused: the message says what and what to do) or SW_ERR_INTERNAL (memory). */
+    int (*give)(struct sw_reader *r, struct sw_span bytes, struct sw_err *err);
+
+    /* Feed the bytes of the file at `off`. Calls are in ascending order and do not overlap; a gap
+     * is allowed only over ranges that needed() skips. Errors as give(), and out's. */
+    int (*push)(struct sw_reader *r, uint64_t off, struct sw_span bytes, const struct sw_out *out,
+                struct sw_err *err);
+
+    /* The lowest file offset that a later placement may still name, given that everything before
+     * `pos` has been pushed: the engine holds the bytes from there on. pos - keep(pos) is at most
+     * 4 MiB. */
+    uint64_t (*keep)(const struct sw_reader *r, uint64_t pos);
+
+    /* Complete map only: the first range at or after pos whose bytes end up on the disk. Returns
+     * false when there is none. */
+    bool (*needed)(const struct sw_reader *r, uint64_t pos, uint64_t *ret_off, uint64_t *ret_len);
+
+    /* Complete map only: what [file_off, file_off + len), which was parked, turned out to be.
+     * Calls out->place for each placement that begins in it; out->park is not used. */
+    int (*resolve)(struct sw_reader *r, uint64_t file_off, uint64_t len, const struct sw_out *out,
+                   struct sw_err *err);
+
+    /* The whole file, file_size bytes, has been pushed. -1 with SW_ERR_BAD_DATA when placements are
+     * missing because the file ended early. */
+    int (*finish)(struct sw_reader *r, uint64_t file_size, struct sw_err *err);
+
+    /* Complete map only: the placement that holds guest byte guest_off, if any (info, boot check
+     * of a remote image). Returns true and *ret, or false: then [guest_off, *ret_zero_end) reads as
+     * zero. */
+    bool (*lookup)(const struct sw_reader *r, uint64_t guest_off, struct sw_placement *ret,
+                   uint64_t *ret_zero_end);
+
+    void (*close)(struct sw_reader *r); /* accepts NULL */
+};
+
+/* Readers that need more metadata at once split it. */
+#define SW_READER_WANT_MAX (2u << 20)
+
+struct sw_reader {
+    const struct sw_reader_ops *ops;
+    uint64_t guest_size; /* virtual disk, bytes; valid from the first successful give() or push() of
+                            the header on; UINT64_MAX until then (raw stream: until finish())      */
+    bool has_header;     /* guest_size and the fields below are valid                              */
+    uint64_t data_size;  /* bytes of guest data that the map places; 0 until it is complete         */
+    const char *detail;  /* "v3, 64 KiB clusters, zstd": for people; owned by the reader, or NULL   */
+};
+
+enum sw_format {
+    SW_FORMAT_AUTO,
+    SW_FORMAT_RAW,
+    SW_FORMAT_QCOW2,
+    SW_FORMAT_COUNT_,
+};
+
+/* How many bytes of the start of an image sw_format_sniff() wants to see (fewer when the image is
+ * shorter). */
+#define SW_SNIFF_BYTES 4096
+
+/* Decide by content what an image is. Returns 0 and *ret, or -1 with SW_ERR_UNSUPPORTED for a
+ * format that is recognised and refused by name (vmdk, vdi, vhd, vhdx, qed, parallels, LUKS, dmg,
+ * qcow v1, an HTML or XML page: the message says which and what to do). Everything else is raw. */
+SW_MUST_CHECK
+int sw_format_sniff(struct sw_span head, enum sw_format *ret, struct sw_err *err);
+
+const char *sw_format_name(enum sw_format format);
+
+/* "raw", "qcow2", "auto" to the enum; -1 with SW_ERR_USAGE that lists the names. */
+SW_MUST_CHECK
+int sw_format_parse(const char *name, enum sw_format *ret, struct sw_err *err);
+
+/* file_size is the size of the image file in bytes, or UINT64_MAX when it is not known yet. */
+SW_MUST_CHECK
+int sw_raw_open(const struct sw_limits *limits, uint64_t file_size, struct sw_reader **ret,
+                struct sw_err *err);
+SW_MUST_CHECK
+int sw_qcow2_open(const struct sw_limits *limits, uint64_t file_size, struct sw_reader **ret,
+                  struct sw_err *err);
+SW_MUST_CHECK
+int sw_reader_open(enum sw_format format, const struct sw_limits *limits, uint64_t file_size,
+                   struct sw_reader **ret, struct sw_err *err);
+
+#endif

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# What the scripts of tests/images, tests/boot and tests/demo share: messages, package
+# installation and the cache directory. Source it; it defines functions and runs nothing.
+
+say()
+{
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+}
+
+die()
+{
+    say "$*"
+    exit 1
+}
+
+# The command in front of anything that needs root: nothing for root, sudo for others.
+as_root()
+{
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "'$*' needs root: run as root or install sudo"
+    fi
+}
+
+# need PKG...: install the Debian packages that are not installed yet.
+need()
+{
+    local pkg missing=()
+
+    for pkg in "$@"; do
+        case $(dpkg-query -W -f='${db:Status-Status}' "$pkg" 2>/dev/null) in
+        installed) ;;
+        *) missing+=("$pkg") ;;
+        esac
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+
+    say "installing ${missing[*]}"
+    install_packages "${missing[@]}" >/dev/null 2>&1 && return 0
+    as_root env -u APT_CONFIG apt-get update -qq >&2
+    install_packages "${missing[@]}" >&2 || die "apt-get cannot install: ${missing[*]}"
+}
+
+install_packages()
+{
+    as_root env -u APT_CONFIG DEBIAN_FRONTEND=noninteractive \
+        apt-get install -qq -y --no-install-recommends "$@"
+}
+
+# Where built images stay between runs.
+images_cache()
+{
+    printf '%s\n' "${XDG_CACHE_HOME:-$HOME/.cache}/slipway/images"
+}
+
+# The URI of the Debian archive this machine uses itself, so that a local mirror is honoured.
+debian_uri()
+{
+    local uri
+
+    uri=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list \
+              /etc/apt/sources.list.d/*.sources 2>/dev/null |
+        sed -nE 's,^(URIs:|deb( +\[[^]]*\])?) +(https?://[^ ]*/debian/?)( .*)?$,\3,p' | head -n 1)
+    printf '%s\n' "${uri:-http://deb.debian.org/debian}"
+}
