@@ -64,8 +64,8 @@ class Console:
     def expect(self, answers, waiting_for):
         """Wait for one of the patterns, from where the last wait ended.
 
-        answers maps a pattern to the text to send when it appears. A text of None ends the
-        wait and its match is returned; the others are sent at most once each.
+        answers maps a pattern to the text to send when it appears, once. None instead of a
+        text ends the wait and the match is returned; a ConsoleError is raised.
         """
         answers = dict(answers)
         while True:
@@ -76,6 +76,8 @@ class Console:
                 self.seen = match.end()
                 if answer is None:
                     return match
+                if isinstance(answer, ConsoleError):
+                    raise answer
                 self.send(answer)
                 del answers[pattern]
             self.read_more(waiting_for)
@@ -102,7 +104,8 @@ def run_in_guest(console, command):
     """Boot, log in, run the command; returns (status, output)."""
     # U-Boot counts down two seconds before it boots; a key and "boot" do not wait.
     console.expect({r"Hit any key to stop autoboot": "\r",
-                    r"\n=> ": "boot\r",
+                    r"\n=> $": "boot\r",
+                    r"boot\r\n.*\n=> $": ConsoleError(125, "U-Boot found nothing to boot"),
                     r"login: $": None}, "login prompt")
     console.send("root\r")
     console.expect({r"# (\x1b\[6n)?$": None}, "shell prompt")
