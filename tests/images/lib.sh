@@ -27,17 +27,16 @@ as_root()
     fi
 }
 
-# need PKG...: install the Debian packages that are not installed yet.
+# need PKG...: install the Debian packages that are not installed yet. One query for all of them:
+# a call with nothing missing costs a few milliseconds.
 need()
 {
-    local pkg missing=()
+    local missing
 
-    for pkg in "$@"; do
-        case $(dpkg-query -W -f='${db:Status-Status}' "$pkg" 2>/dev/null) in
-        installed) ;;
-        *) missing+=("$pkg") ;;
-        esac
-    done
+    mapfile -t missing < <(
+        { dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true; } |
+            awk '$1 == "installed" { print $2 }' | sort -u |
+            comm -13 - <(printf '%s\n' "$@" | sort -u))
     [ ${#missing[@]} -gt 0 ] || return 0
 
     say "installing ${missing[*]}"
