@@ -56,9 +56,14 @@ struct sw_decoder_ops {
     int (*finish)(struct sw_decoder *d, struct sw_err *err);
 
     /* Whether the decoder stands exactly between two independently decodable pieces (gzip members,
-     * zstd frames, xz streams, bzip2 streams), with everything it consumed given out: decoding can be resumed here by a
-     * new decoder that is fed from the next byte on. */
+     * zstd frames, xz streams, bzip2 streams), with everything it consumed given out: decoding can
+     * be resumed here by a new decoder that is fed from the next byte on, after set_resumed().
+     * False at the very start. */
     bool (*at_boundary)(const struct sw_decoder *d);
+
+    /* Tell a decoder fresh from open() that it stands at such a boundary: then padding, or the end
+     * of the input, may come first. */
+    void (*set_resumed)(struct sw_decoder *d);
 
     void (*close)(struct sw_decoder *d); /* accepts NULL */
 };
