@@ -162,7 +162,7 @@ boot_the_disk()
         die "the disk did not boot"
     }
     boot_highlights <console.log | indent
-    printf '   %slogged in as root, %d s after power-on%s\n' "$dim" $((SECONDS - started)) "$plain"
+    printf '   %spower-on, login as root, power-off: %d s%s\n' "$dim" $((SECONDS - started)) "$plain"
     case $answer in
     *riscv64*) ;;
     *) die "this is no riscv64 machine: $answer" ;;
