@@ -6,6 +6,8 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
+#include "common/clock.h"
+
 int sw_cancel_init(struct sw_cancel *c, struct sw_err *err)
 {
     atomic_init(&c->set, false);
@@ -34,9 +36,14 @@ void sw_cancel_set(struct sw_cancel *c)
 int sw_cancel_sleep(struct sw_cancel *c, int64_t ns, struct sw_err *err)
 {
     struct pollfd p = { .fd = c ? c->fd : -1, .events = POLLIN };
-    struct timespec t = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+    int64_t end = sw_now_ns() + ns;
 
-    (void)ppoll(&p, 1, &t, NULL);
+    /* Again after a signal: an EINTR must not turn a back-off into a busy loop. */
+    for (int64_t left = ns; left > 0 && !sw_cancelled(c); left = end - sw_now_ns()) {
+        struct timespec t = { .tv_sec = left / SW_NS_PER_SEC, .tv_nsec = left % SW_NS_PER_SEC };
+
+        (void)ppoll(&p, 1, &t, NULL);
+    }
     if (sw_cancelled(c))
         return sw_err_set(err, SW_ERR_CANCELLED, "cancelled");
     return 0;

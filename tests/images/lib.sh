@@ -31,7 +31,7 @@ as_root()
 # a call with nothing missing costs a few milliseconds.
 need()
 {
-    local missing
+    local missing out
 
     mapfile -t missing < <(
         { dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true; } |
@@ -41,14 +41,14 @@ need()
 
     say "installing ${missing[*]}"
     install_packages "${missing[@]}" >/dev/null 2>&1 && return 0
-    as_root env -u APT_CONFIG apt-get update -qq >&2
-    install_packages "${missing[@]}" >&2 || die "apt-get cannot install: ${missing[*]}"
+    out=$(as_root env -u APT_CONFIG apt-get update -qq 2>&1) || say "apt-get update: $out"
+    out=$(install_packages "${missing[@]}" 2>&1) || die "apt-get cannot install them: $out"
 }
 
 install_packages()
 {
     as_root env -u APT_CONFIG DEBIAN_FRONTEND=noninteractive \
-        apt-get install -qq -y --no-install-recommends "$@"
+        apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
 }
 
 # Where built images stay between runs.

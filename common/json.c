@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/json.h"
+
+#include <assert.h>
+#include <json-c/json.h>
+#include <limits.h>
+#include <string.h>
+
+#include "common/parse.h"
+
+/* struct sw_json is never defined: the pointers are json-c's own. */
+static struct json_object *inside(const struct sw_json *j)
+{
+    return (struct json_object *)j;
+}
+
+static const struct sw_json *outside(struct json_object *o)
+{
+    return (const struct sw_json *)o;
+}
+
+static void free_tokener(struct json_tokener **t)
+{
+    if (*t)
+        json_tokener_free(*t);
+}
+
+int sw_json_parse(const char *text, size_t n, size_t max, struct sw_json **ret, struct sw_err *err)
+{
+    __attribute__((cleanup(free_tokener))) struct json_tokener *t = NULL;
+
+    assert(max < INT_MAX);
+    if (n > max)
+        return sw_err_set(err, SW_ERR_BAD_DATA, "JSON text of %zu bytes, at most %zu are taken", n,
+                          max);
+
+    /* json-c counts the innermost scalar as a level of its own. */
+    t = json_tokener_new_ex(SW_JSON_MAX_DEPTH + 1);
+    if (!t)
+        return sw_err_set(err, SW_ERR_INTERNAL, "out of memory for JSON");
+    json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+
+    struct json_object *o = json_tokener_parse_ex(t, text, (int)n);
+    size_t end = json_tokener_get_parse_end(t);
+    if (json_tokener_get_error(t) == json_tokener_continue)
+        o = json_tokener_parse_ex(t, "", 1); /* the NUL ends a number at the very end */
+
+    enum json_tokener_error e = json_tokener_get_error(t);
+    if (e != json_tokener_success || end != n) {
+        json_object_put(o);
+        return sw_err_set(err, SW_ERR_BAD_DATA, "not JSON: %s at byte %zu",
+                          e == json_tokener_continue || n == 0 ? "it ends early"
+                          : e == json_tokener_success          ? "something follows the end"
+                                                               : json_tokener_error_desc(e),
+                          end);
+    }
+    *ret = (struct sw_json *)o;
+    return 0;
+}
+
+void sw_json_free(struct sw_json *doc)
+{
+    json_object_put(inside(doc));
+}
+
+const struct sw_json *sw_json_member(const struct sw_json *object, const char *key)
+{
+    struct json_object *o = NULL;
+
+    if (!json_object_is_type(inside(object), json_type_object))
+        return NULL;
+    json_object_object_get_ex(inside(object), key, &o);
+    return outside(o);
+}
+
+size_t sw_json_length(const struct sw_json *array)
+{
+    if (!json_object_is_type(inside(array), json_type_array))
+        return 0;
+    return json_object_array_length(inside(array));
+}
+
+const struct sw_json *sw_json_at(const struct sw_json *array, size_t i)
+{
+    assert(i < sw_json_length(array));
+    return outside(json_object_array_get_idx(inside(array), i));
+}
+
+/* One step of a path: a member of an object, an element of an array. */
+static const struct sw_json *step_into(const struct sw_json *from, const char *name)
+{
+    struct sw_err ignored;
+    uint64_t i;
+    size_t n = sw_json_length(from);
+
+    if (n == 0)
+        return sw_json_member(from, name);
+    if (sw_parse_u64(name, 0, n - 1, &i, &ignored) < 0)
+        return NULL;
+    return sw_json_at(from, (size_t)i);
+}
+
+const struct sw_json *sw_json_find(const struct sw_json *from, const char *path)
+{
+    sw_autofree char *steps = *path ? strdup(path) : NULL;
+    char *rest = steps;
+
+    if (*path && !steps)
+        return NULL;
+    while (rest && from) {
+        const char *name = strsep(&rest, ".");
+
+        from = step_into(from, name);
+    }
+    return from;
+}
+
+static int wrong_type(const char *path, const char *wanted, const struct sw_json *j,
+                      struct sw_err *err)
+{
+    return sw_err_set(err, SW_ERR_BAD_DATA, "'%s' is not %s but of type %s", path, wanted,
+                      json_type_to_name(json_object_get_type(inside(j))));
+}
+
+int sw_json_get_str(const struct sw_json *from, const char *path, size_t max, char **ret,
+                    struct sw_err *err)
+{
+    const struct sw_json *j = sw_json_find(from, path);
+
+    if (!j)
+        return 0;
+    if (!json_object_is_type(inside(j), json_type_string))
+        return wrong_type(path, "a string", j, err);
+
+    const char *text = json_object_get_string(inside(j));
+    size_t n = (size_t)json_object_get_string_len(inside(j));
+    if (n > max)
+        return sw_err_set(err, SW_ERR_BAD_DATA, "'%s' is %zu bytes long, at most %zu are taken",
+                          path, n, max);
+    if (memchr(text, '\0', n))
+        return sw_err_set(err, SW_ERR_BAD_DATA, "'%s' contains a NUL character", path);
+
+    char *copy = strdup(text);
+    if (!copy)
+        return sw_err_set(err, SW_ERR_INTERNAL, "out of memory for '%s'", path);
+    *ret = copy;
+    return 1;
+}
+
+int sw_json_get_u64(const struct sw_json *from, const char *path, uint64_t *ret,
+                    struct sw_err *err)
+{
+    const struct sw_json *j = sw_json_find(from, path);
+
+    if (!j)
+        return 0;
+    if (!json_object_is_type(inside(j), json_type_int))
+        return wrong_type(path, "a whole number", j, err);
+
+    /* json-c clamps what does not fit: negative to 0 here, too large to UINT64_MAX when parsing. */
+    uint64_t v = json_object_get_uint64(inside(j));
+    if (v == UINT64_MAX || (v == 0 && json_object_get_int64(inside(j)) != 0))
+        return sw_err_set(err, SW_ERR_BAD_DATA, "'%s' is out of range", path);
+    *ret = v;
+    return 1;
+}
+
+int sw_json_get_bool(const struct sw_json *from, const char *path, bool *ret, struct sw_err *err)
+{
+    const struct sw_json *j = sw_json_find(from, path);
+
+    if (!j)
+        return 0;
+    if (!json_object_is_type(inside(j), json_type_boolean))
+        return wrong_type(path, "true or false", j, err);
+    *ret = json_object_get_boolean(inside(j));
+    return 1;
+}
+
+/* --- Writing ----------------------------------------------------------------------------------- */
+
+void sw_json_writer_init(struct sw_json_writer *w, struct sw_buf *out)
+{
+    *w = (struct sw_json_writer){ .out = out };
+}
+
+/* The comma and the key in front of a value. */
+static void put_key(struct sw_json_writer *w, const char *key)
+{
+    assert(!key == (w->depth == 0 || w->in_array[w->depth - 1]));
+
+    if (w->has_member[w->depth])
+        sw_buf_puts(w->out, ",");
+    w->has_member[w->depth] = true;
+    if (key) {
+        sw_json_quote(w->out, key);
+        sw_buf_puts(w->out, ":");
+    }
+}
+
+static void begin(struct sw_json_writer *w, const char *key, bool is_array)
+{
+    assert(w->depth < SW_JSON_MAX_DEPTH);
+
+    put_key(w, key);
+    sw_buf_puts(w->out, is_array ? "[" : "{");
+    w->in_array[w->depth++] = is_array;
+    w->has_member[w->depth] = false;
+}
+
+void sw_json_begin_object(struct sw_json_writer *w, const char *key)
+{
+    begin(w, key, false);
+}
+
+void sw_json_begin_array(struct sw_json_writer *w, const char *key)
+{
+    begin(w, key, true);
+}
+
+void sw_json_end(struct sw_json_writer *w)
+{
+    assert(w->depth > 0);
+
+    w->depth--;
+    sw_buf_puts(w->out, w->in_array[w->depth] ? "]" : "}");
+}
+
+void sw_json_put_str(struct sw_json_writer *w, const char *key, const char *text)
+{
+    put_key(w, key);
+    if (text)
+        sw_json_quote(w->out, text);
+    else
+        sw_buf_puts(w->out, "null");
+}
+
+void sw_json_put_u64(struct sw_json_writer *w, const char *key, uint64_t v)
+{
+    put_key(w, key);
+    sw_buf_printf(w->out, "%llu", (unsigned long long)v);
+}
+
+void sw_json_put_i64(struct sw_json_writer *w, const char *key, int64_t v)
+{
+    put_key(w, key);
+    sw_buf_printf(w->out, "%lld", (long long)v);
+}
+
+void sw_json_put_bool(struct sw_json_writer *w, const char *key, bool v)
+{
+    put_key(w, key);
+    sw_buf_puts(w->out, v ? "true" : "false");
+}
+
+/* The code point that starts at p and its length in bytes, or 0 when p is not valid UTF-8 (too
+ * long a form, a surrogate, past U+10FFFF, cut). Source: RFC 3629 section 4. */
+static size_t decode_utf8(const unsigned char *p, uint32_t *ret)
+{
+    static const uint32_t lowest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+
+    if (n == 0 || p[0] > 0xf4)
+        return 0;
+
+    uint32_t c = n == 1 ? p[0] : p[0] & (0xffu >> (n + 1));
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80) /* also the NUL of a cut string */
+            return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    if (c < lowest[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+        return 0;
+    *ret = c;
+    return n;
+}
+
+void sw_json_quote(struct sw_buf *out, const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+
+    sw_buf_puts(out, "\"");
+    while (*p) {
+        uint32_t c;
+        size_t n = decode_utf8(p, &c);
+
+        if (n == 0)
+            sw_buf_puts(out, "\xef\xbf\xbd");
+        else if (c == '"' || c == '\\')
+            sw_buf_printf(out, "\\%c", (int)c);
+        else if (c < 0x20 || (c >= 0x7f && c < 0xa0))
+            sw_buf_printf(out, "\\u%04x", (unsigned)c);
+        else
+            sw_buf_append(out, p, n);
+        p += n ? n : 1;
+    }
+    sw_buf_puts(out, "\"");
+}
