@@ -42,7 +42,7 @@ show_and_run()
     local name=$1
 
     shift
-    printf '   %s$ slipway %s%s\n' "$dim" "$*" "$plain"
+    printf '%s$%s slipway %s\n' "$accent" "$plain" "$*"
     "$name" "$@"
 }
 
@@ -178,7 +178,11 @@ cd "$work"
 
 heading "Build slipway"
 if [ -z "${SLIPWAY:-}" ]; then
-    (cd "$top" && ./dev build) 2>&1 | tail -n 1 | indent
+    "$top/dev" build >build.log 2>&1 || {
+        cat build.log >&2
+        die "slipway does not build"
+    }
+    tail -n 1 build.log | indent
     SLIPWAY=$top/build/cli/slipway
 fi
 [ -x "$SLIPWAY" ] || die "no program '$SLIPWAY'"
@@ -195,7 +199,7 @@ printf '   %shttps://localhost:%s/boot.qcow2 with SHA512SUMS beside it%s\n' "$di
 
 heading "Ask for it as a DataVolume"
 write_manifest >datavolume.yaml
-cut -c 1-92 datavolume.yaml | indent
+sed -E 's/(sha512:.{48}).*/\1.../' datavolume.yaml | indent
 
 heading "Import: fetch, verify, convert, check the boot loader, in one pass"
 show_and_run "$SLIPWAY" apply -f datavolume.yaml --volumes volumes --cacert ca.pem
