@@ -48,7 +48,8 @@ need()
 install_packages()
 {
     as_root env -u APT_CONFIG DEBIAN_FRONTEND=noninteractive \
-        apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
+        apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 \
+        -o DPkg::Lock::Timeout=300 "$@"
 }
 
 # Where built images stay between runs.
