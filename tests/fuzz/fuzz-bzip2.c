@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/fuzz/fuzz-decoder.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_both_ways(&sw_bzip2_decoder, data, size);
+    (void)sw_wrap_sniff((struct sw_span){ data, size });
+    return 0;
+}
