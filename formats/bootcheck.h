@@ -47,7 +47,8 @@ struct sw_bootinfo {
     char loader[64];                  /* "\\EFI\\BOOT\\BOOTRISCV64.EFI" as found; "" none          */
     bool bios_bootable;               /* MBR boot code and an active or BIOS-boot partition        */
     char archs[64];                   /* all loaders found, comma separated                         */
-    char note[160];                   /* why there is no architecture, for people; "" when there is */
+    char note[160];                   /* for people: why there is no architecture, or what is odd
+                                         about a disk that has one (damaged GPT); "" otherwise     */
 };
 
 /* Returns 0 whatever the disk holds (see note), or -1 only when reader->read failed. */
