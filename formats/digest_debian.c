@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json-c builds a tree. Its cost per input byte is large (an empty object takes two bytes of text
+/* Parsing JSON builds a tree. Its cost per input byte is large (an empty object takes two bytes of text
  * and nearly one KiB of memory), so the text's structure is counted before it is parsed. */
 #include <ctype.h>
-#include <json-c/json.h>
 
+#include "common/json.h"
 #include "common/parse.h"
 #include "formats/base64.h"
 #include "formats/digest_manifest_int.h"
@@ -12,20 +12,6 @@
  * At the ceilings the tree takes about 24 MiB. */
 #define CONTAINERS_MAX 16384
 #define VALUES_MAX 65536
-#define DEPTH_MAX 16
-
-#define DIGEST_ANNOTATION "cloud.debian.org/digest"
-
-static void cleanup_json(struct json_object **o)
-{
-    json_object_put(*o);
-}
-
-static void cleanup_tokener(struct json_tokener **t)
-{
-    if (*t)
-        json_tokener_free(*t);
-}
 
 /* Characters inside strings are counted too: the result is a ceiling, not a parse. */
 static bool is_affordable(struct sw_span text)
@@ -37,22 +23,6 @@ static bool is_affordable(struct sw_span text)
         values += text.p[i] == ',';
     }
     return containers <= CONTAINERS_MAX && values <= VALUES_MAX;
-}
-
-/* The string under obj.a.b (b may be NULL); NULL when there is none. Borrowed from obj. */
-static const char *string_at(struct json_object *obj, const char *a, const char *b, const char *c)
-{
-    const char *path[] = { a, b, c };
-
-    for (size_t i = 0; i < SW_COUNT(path) && path[i]; i++) {
-        struct json_object *next;
-
-        if (!json_object_is_type(obj, json_type_object) ||
-            !json_object_object_get_ex(obj, path[i], &next))
-            return NULL;
-        obj = next;
-    }
-    return json_object_is_type(obj, json_type_string) ? json_object_get_string(obj) : NULL;
 }
 
 /* "sha512:<base64>"; the algorithm's name and the length of the digest must agree. */
@@ -116,41 +86,43 @@ static enum manifest_rank rank_ref(const struct manifest_search *s, const char *
     return is_stamped(file, s->name) ? RANK_LAST_PART : RANK_NONE;
 }
 
-static void read_item(struct json_object *item, struct manifest_search *s)
+/* Long enough for any path or digest; longer ones are of another layout. */
+#define STRING_MAX 1024
+
+/* Of another layout, or with a value of another type: not an entry, but no error either. */
+static void read_item(const struct sw_json *item, struct manifest_search *s)
 {
     struct sw_manifest_digest digest = { 0 };
-    const char *text = string_at(item, "metadata", "annotations", DIGEST_ANNOTATION);
-    const char *ref = string_at(item, "data", "ref", NULL);
+    sw_autofree char *text = NULL, *ref = NULL;
+    struct sw_err ignored = { 0 };
+    const struct sw_json *annotations = sw_json_find(item, "metadata.annotations");
 
-    if (!text || !parse_annotation(text, &digest))
+    if (sw_json_get_str(sw_json_member(annotations, "cloud.debian.org/digest"), "", STRING_MAX,
+                        &text, &ignored) <= 0 ||
+        sw_json_get_str(item, "data.ref", STRING_MAX, &ref, &ignored) < 0 ||
+        !parse_annotation(text, &digest))
         return;
-    if (!ref)
-        ref = "";
-    struct sw_span name = { (const uint8_t *)ref, strlen(ref) };
-    sw_manifest_add(s, name, rank_ref(s, ref), &digest);
+
+    const char *path = ref ? ref : "";
+    struct sw_span name = { (const uint8_t *)path, strlen(path) };
+    sw_manifest_add(s, name, rank_ref(s, path), &digest);
 }
 
 int sw_manifest_read_debian(struct sw_span text, struct manifest_search *s, struct sw_err *err)
 {
-    __attribute__((cleanup(cleanup_tokener))) struct json_tokener *tokener = NULL;
-    __attribute__((cleanup(cleanup_json))) struct json_object *root = NULL;
-    struct json_object *items;
+    sw_auto_json struct sw_json *root = NULL;
 
     if (!is_affordable(text))
         return sw_err_set(err, SW_ERR_BAD_DATA, "JSON with more than %d objects or %d values is no "
                                                 "digest manifest",
                           CONTAINERS_MAX, VALUES_MAX);
-    tokener = json_tokener_new_ex(DEPTH_MAX);
-    if (!tokener)
-        return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
-    root = json_tokener_parse_ex(tokener, (const char *)text.p, (int)text.n);
-    if (!root)
-        return sw_err_set(err, SW_ERR_BAD_DATA, "the digest manifest is broken JSON: %s",
-                          json_tokener_error_desc(json_tokener_get_error(tokener)));
-    if (!json_object_object_get_ex(root, "items", &items) ||
-        !json_object_is_type(items, json_type_array))
+    if (sw_json_parse((const char *)text.p, text.n, SW_MANIFEST_MAX, &root, err) < 0)
+        return sw_err_wrap(err, "digest manifest");
+
+    const struct sw_json *items = sw_json_member(root, "items");
+    if (!items)
         return sw_err_set(err, SW_ERR_BAD_DATA, "the JSON is not in Debian's layout: no \"items\"");
-    for (size_t i = 0; i < json_object_array_length(items); i++)
-        read_item(json_object_array_get_idx(items, i), s);
+    for (size_t i = 0; i < sw_json_length(items); i++)
+        read_item(sw_json_at(items, i), s);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Find the digest of one file in the text that a distribution publishes beside its images. Pure: no
- * allocation but json-c's for Debian's layout, no I/O; callable from any thread. Fuzzed by
+ * allocation but the JSON tree of Debian's layout, no I/O; callable from any thread. Fuzzed by
  * tests/fuzz/fuzz-digest_manifest.c.
  *
  * Accepted, mixed freely (real files mix them), LF or CRLF, blank lines and '#' lines ignored:
