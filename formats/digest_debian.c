@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parsing JSON builds a tree. Its cost per input byte is large (an empty object takes two bytes of text
- * and nearly one KiB of memory), so the text's structure is counted before it is parsed. */
+/* Parsing JSON builds a tree. Its cost per input byte is large (an empty object takes two bytes of
+ * text and nearly one KiB of memory), so the text's structure is counted before it is parsed. */
 #include <ctype.h>
 
 #include "common/json.h"

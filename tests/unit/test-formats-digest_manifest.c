@@ -234,9 +234,11 @@ static void refuses_debian_json_of_other_files(void **state)
     assert_int_equal(err.kind, SW_ERR_NOT_FOUND);
     refuse(LIST(ITEM("disk-2026-1.qcow2", "sha512:" SHA512A_B64)), 0, SW_ERR_NOT_FOUND, "disk-2026");
     refuse(LIST(ITEM("disk.qcow2", "sha256:" SHA512A_B64)), 0, SW_ERR_BAD_DATA, "not a digest");
-    refuse("{\"items\":{}}", 0, SW_ERR_BAD_DATA, "Debian's layout");
-    refuse("{\"items\":[", 0, SW_ERR_BAD_DATA, "broken JSON");
-    refuse("{\"items\":[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]}", 0, SW_ERR_BAD_DATA, "broken JSON");
+    refuse("{\"item\":[]}", 0, SW_ERR_BAD_DATA, "Debian's layout");
+    refuse("{\"items\":{}}", 0, SW_ERR_BAD_DATA, "not a digest manifest");
+    refuse("{\"items\":[1,null,{\"metadata\":7},{\"data\":{\"ref\":5}}]}", 0, SW_ERR_BAD_DATA,
+           "not a digest manifest");
+    refuse("{\"items\":[", 0, SW_ERR_BAD_DATA, "digest manifest: ");
 }
 
 static void refuses_json_that_would_cost_memory(void **state)
