@@ -23,7 +23,10 @@ struct sw_buf {
     bool failed;
 };
 
-#define SW_BUF_INIT(ceiling) { .max = (ceiling) }
+#define SW_BUF_INIT(ceiling)                                                                       \
+    {                                                                                              \
+        .max = (ceiling)                                                                           \
+    }
 
 static inline void sw_buf_init(struct sw_buf *b, size_t max)
 {

@@ -10,16 +10,11 @@ static const struct {
     const char *name;
     int exit_code;
 } kinds[SW_ERR_KIND_COUNT_] = {
-    [SW_ERR_NONE] = { "none", 0 },
-    [SW_ERR_INTERNAL] = { "internal", 1 },
-    [SW_ERR_USAGE] = { "usage", 2 },
-    [SW_ERR_TRANSIENT] = { "transient", 3 },
-    [SW_ERR_DENIED] = { "denied", 4 },
-    [SW_ERR_NOT_FOUND] = { "not_found", 5 },
-    [SW_ERR_BAD_DATA] = { "bad_data", 6 },
-    [SW_ERR_UNSUPPORTED] = { "unsupported", 7 },
-    [SW_ERR_NO_SPACE] = { "no_space", 8 },
-    [SW_ERR_CANCELLED] = { "cancelled", 9 },
+    [SW_ERR_NONE] = { "none", 0 },         [SW_ERR_INTERNAL] = { "internal", 1 },
+    [SW_ERR_USAGE] = { "usage", 2 },       [SW_ERR_TRANSIENT] = { "transient", 3 },
+    [SW_ERR_DENIED] = { "denied", 4 },     [SW_ERR_NOT_FOUND] = { "not_found", 5 },
+    [SW_ERR_BAD_DATA] = { "bad_data", 6 }, [SW_ERR_UNSUPPORTED] = { "unsupported", 7 },
+    [SW_ERR_NO_SPACE] = { "no_space", 8 }, [SW_ERR_CANCELLED] = { "cancelled", 9 },
 };
 
 static enum sw_err_kind kind_of_errno(int sys)

@@ -73,6 +73,27 @@ const struct sw_json *sw_json_member(const struct sw_json *object, const char *k
     return outside(o);
 }
 
+int sw_json_each(const struct sw_json *object,
+                 int (*each)(void *ctx, const char *key, const struct sw_json *value), void *ctx)
+{
+    struct json_object *o = inside(object);
+
+    if (!json_object_is_type(o, json_type_object))
+        return 0;
+    for (struct lh_entry *e = json_object_get_object(o)->head; e; e = e->next) {
+        int done = each(ctx, lh_entry_k(e), outside(lh_entry_v(e)));
+
+        if (done)
+            return done;
+    }
+    return 0;
+}
+
+bool sw_json_equal(const struct sw_json *a, const struct sw_json *b)
+{
+    return json_object_equal(inside(a), inside(b));
+}
+
 size_t sw_json_length(const struct sw_json *array)
 {
     if (!json_object_is_type(inside(array), json_type_array))
@@ -147,8 +168,7 @@ int sw_json_get_str(const struct sw_json *from, const char *path, size_t max, ch
     return 1;
 }
 
-int sw_json_get_u64(const struct sw_json *from, const char *path, uint64_t *ret,
-                    struct sw_err *err)
+int sw_json_get_u64(const struct sw_json *from, const char *path, uint64_t *ret, struct sw_err *err)
 {
     const struct sw_json *j = sw_json_find(from, path);
 
@@ -251,6 +271,13 @@ void sw_json_put_bool(struct sw_json_writer *w, const char *key, bool v)
 {
     put_key(w, key);
     sw_buf_puts(w->out, v ? "true" : "false");
+}
+
+void sw_json_put_value(struct sw_json_writer *w, const char *key, const struct sw_json *v)
+{
+    put_key(w, key);
+    sw_buf_puts(w->out, json_object_to_json_string_ext(
+                            inside(v), JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 /* The code point that starts at p and its length in bytes, or 0 when p is not valid UTF-8 (too

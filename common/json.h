@@ -47,6 +47,14 @@ const struct sw_json *sw_json_member(const struct sw_json *object, const char *k
 /* Number of elements of an array; 0 for every other value and NULL. */
 size_t sw_json_length(const struct sw_json *array);
 
+/* Call each(ctx, key, value) for every member of an object in the order of the text (value is NULL
+ * for null), until it returns other than 0, which is then returned; 0 when there is no object. */
+int sw_json_each(const struct sw_json *object,
+                 int (*each)(void *ctx, const char *key, const struct sw_json *value), void *ctx);
+
+/* Same type and content; the order of members does not matter. NULL (null) equals only itself. */
+bool sw_json_equal(const struct sw_json *a, const struct sw_json *b);
+
 /* Element i < sw_json_length(), borrowed; NULL when it is null. */
 const struct sw_json *sw_json_at(const struct sw_json *array, size_t i);
 
@@ -85,6 +93,7 @@ void sw_json_put_str(struct sw_json_writer *w, const char *key, const char *text
 void sw_json_put_u64(struct sw_json_writer *w, const char *key, uint64_t v);
 void sw_json_put_i64(struct sw_json_writer *w, const char *key, int64_t v);
 void sw_json_put_bool(struct sw_json_writer *w, const char *key, bool v);
+void sw_json_put_value(struct sw_json_writer *w, const char *key, const struct sw_json *v);
 
 /* Append text as a JSON string with its quotes. Control characters (C1 and DEL too) are escaped, so
  * that the result is safe on a terminal; bytes that are not UTF-8 become U+FFFD. */

@@ -59,8 +59,10 @@ static inline pthread_mutex_t *sw_locked(pthread_mutex_t *m)
 #define sw_autofclose __attribute__((cleanup(sw_cleanup_fclose)))
 
 /* Hold a lock from here to the end of the enclosing block. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a declaration, not an expression */
 #define SW_LOCK_SCOPE(mutex)                                                                       \
-    __attribute__((cleanup(sw_cleanup_unlock))) SW_UNUSED pthread_mutex_t *scope_lock_ =           \
-        sw_locked(mutex)
+    __attribute__((cleanup(sw_cleanup_unlock)))                                                    \
+    SW_UNUSED pthread_mutex_t *scope_lock_ = sw_locked(mutex)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

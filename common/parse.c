@@ -15,8 +15,8 @@ int sw_parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret, st
             break;
     }
     if (p == text || *p || v < min || v > max)
-        return sw_err_set(err, SW_ERR_USAGE, "'%.64s' is not a whole number from %llu to %llu", text,
-                          (unsigned long long)min, (unsigned long long)max);
+        return sw_err_set(err, SW_ERR_USAGE, "'%.64s' is not a whole number from %llu to %llu",
+                          text, (unsigned long long)min, (unsigned long long)max);
     *ret = v;
     return 0;
 }
@@ -97,11 +97,12 @@ int sw_parse_size(const char *text, uint64_t *ret, struct sw_err *err)
 
     uint64_t factor = suffix_factor(p);
     __extension__ typedef unsigned __int128 u128;
-    u128 v = (u128)whole * factor +
-             ((u128)f.digits * factor + f.scale - 1) / f.scale + (f.rest ? 1 : 0);
+    u128 v = (u128)whole * factor + ((u128)f.digits * factor + f.scale - 1) / f.scale +
+             (f.rest ? 1 : 0);
     if (bad || !factor || v > INT64_MAX)
         return sw_err_set(err, SW_ERR_USAGE,
-                          "'%.64s' is not a size: use bytes or a quantity such as 10Gi or 500M", text);
+                          "'%.64s' is not a size: use bytes or a quantity such as 10Gi or 500M",
+                          text);
     *ret = (uint64_t)v;
     return 0;
 }

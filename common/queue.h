@@ -27,7 +27,7 @@ struct sw_queue_slot {
 };
 
 struct sw_queue {
-    pthread_mutex_t lock; /* guards everything below */
+    pthread_mutex_t lock;       /* guards everything below */
     pthread_cond_t changed_in;  /* something to pop, or the end    */
     pthread_cond_t changed_out; /* room to push, or the end        */
 

@@ -75,10 +75,8 @@ static void finds_one_bit_anywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(loads_both_byte_orders_unaligned),
-        cmocka_unit_test(stores_what_it_loads),
-        cmocka_unit_test(aligns_to_powers_of_two),
-        cmocka_unit_test(notices_overflow),
+        cmocka_unit_test(loads_both_byte_orders_unaligned), cmocka_unit_test(stores_what_it_loads),
+        cmocka_unit_test(aligns_to_powers_of_two),          cmocka_unit_test(notices_overflow),
         cmocka_unit_test(finds_one_bit_anywhere),
     };
     return cmocka_run_group_tests_name("common/bytes", tests, NULL, NULL);

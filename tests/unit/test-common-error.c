@@ -47,9 +47,11 @@ static void derives_the_kind_from_errno(void **state)
         int sys;
         enum sw_err_kind kind;
     } table[] = {
-        { ENOENT, SW_ERR_NOT_FOUND },     { EACCES, SW_ERR_DENIED },  { EROFS, SW_ERR_DENIED },
-        { ENOSPC, SW_ERR_NO_SPACE },      { EDQUOT, SW_ERR_NO_SPACE }, { EFBIG, SW_ERR_NO_SPACE },
-        { ECONNRESET, SW_ERR_TRANSIENT }, { ECANCELED, SW_ERR_CANCELLED }, { EIO, SW_ERR_INTERNAL },
+        { ENOENT, SW_ERR_NOT_FOUND },     { EACCES, SW_ERR_DENIED },
+        { EROFS, SW_ERR_DENIED },         { ENOSPC, SW_ERR_NO_SPACE },
+        { EDQUOT, SW_ERR_NO_SPACE },      { EFBIG, SW_ERR_NO_SPACE },
+        { ECONNRESET, SW_ERR_TRANSIENT }, { ECANCELED, SW_ERR_CANCELLED },
+        { EIO, SW_ERR_INTERNAL },
     };
 
     for (size_t i = 0; i < SW_COUNT(table); i++) {

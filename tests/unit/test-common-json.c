@@ -34,9 +34,9 @@ static void assert_refused(const char *text, size_t n, const char *why)
 
 static void finds_values_by_path(void **state)
 {
-    sw_auto_json struct sw_json *doc =
-        parse("{\"spec\":{\"source\":{\"http\":{\"url\":\"https://x/\"}},\"n\":42,\"b\":true},"
-              "\"items\":[{\"name\":\"a\"},null,{\"name\":\"b\"}],\"k.with/dots\":\"v\"}");
+    sw_auto_json struct sw_json *doc = parse(
+        "{\"spec\":{\"source\":{\"http\":{\"url\":\"https://x/\"}},\"n\":42,\"b\":true},"
+        "\"items\":[{\"name\":\"a\"},null,{\"name\":\"b\"}],\"k.with/dots\":\"v\"}");
     sw_autofree char *url = NULL, *name = NULL, *dotted = NULL;
     struct sw_err err = { 0 };
     uint64_t n = 0;
@@ -79,10 +79,10 @@ static void takes_absent_and_null_for_nothing(void **state)
 
 static void refuses_other_types_by_name(void **state)
 {
-    sw_auto_json struct sw_json *doc =
-        parse("{\"s\":\"1\",\"i\":1,\"d\":1.0,\"neg\":-1,\"big\":18446744073709551616,"
-              "\"bigneg\":-99999999999999999999,\"nan\":NaN,\"o\":{},\"zero\":0,"
-              "\"max\":18446744073709551614}");
+    sw_auto_json struct sw_json *doc = parse(
+        "{\"s\":\"1\",\"i\":1,\"d\":1.0,\"neg\":-1,\"big\":18446744073709551616,"
+        "\"bigneg\":-99999999999999999999,\"nan\":NaN,\"o\":{},\"zero\":0,"
+        "\"max\":18446744073709551614}");
     static const char *const not_u64[] = { "s", "d", "neg", "big", "bigneg", "nan", "o", "" };
     struct sw_err err = { 0 };
     char *text = NULL;
@@ -117,8 +117,8 @@ static void bounds_strings(void **state)
 
 static void refuses_what_is_not_json(void **state)
 {
-    static const char *const bad[] = { "{}x", "[1,]", "'a'", "nullx", "01", "{\"a\":1,}", "// c\n1",
-                                       "\"\xff\"", "{a:1}", "[1]]" };
+    static const char *const bad[] = { "{}x",        "[1,]",    "'a'",      "nullx", "01",
+                                       "{\"a\":1,}", "// c\n1", "\"\xff\"", "{a:1}", "[1]]" };
     static const char *const cut[] = { "", " ", "[", "{\"a\"", "\"abc", "tru", "-" };
 
     for (size_t i = 0; i < SW_COUNT(bad); i++)
@@ -198,11 +198,11 @@ static void quotes_any_bytes_as_valid_json(void **state)
     } table[] = {
         { "plain é 漢 😀", "\"plain é 漢 😀\"" },
         { "\n\t\x1f\x7f", "\"\\u000a\\u0009\\u001f\\u007f\"" },
-        { "\xc2\x9b", "\"\\u009b\"" },                      /* CSI: drives a terminal       */
-        { "\xff", "\"\xef\xbf\xbd\"" },                     /* no such byte                 */
-        { "\xc3", "\"\xef\xbf\xbd\"" },                     /* cut                          */
-        { "\xc3(", "\"\xef\xbf\xbd(\"" },                   /* what follows is kept         */
-        { "\xc0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\"" },     /* overlong NUL                 */
+        { "\xc2\x9b", "\"\\u009b\"" },                  /* CSI: drives a terminal       */
+        { "\xff", "\"\xef\xbf\xbd\"" },                 /* no such byte                 */
+        { "\xc3", "\"\xef\xbf\xbd\"" },                 /* cut                          */
+        { "\xc3(", "\"\xef\xbf\xbd(\"" },               /* what follows is kept         */
+        { "\xc0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\"" }, /* overlong NUL                 */
         { "\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" }, /* a surrogate      */
         { "\xf4\x90\x80\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
     };

@@ -21,8 +21,19 @@ static void takes_whole_numbers_in_range(void **state)
 
 static void refuses_every_other_text(void **state)
 {
-    static const char *const bad[] = { "", " 1", "1 ", "-1", "+1", "1.0", "0x10", "1e3", "x",
-                                       "18446744073709551616", "99999999999999999999999", "4", "11" };
+    static const char *const bad[] = { "",
+                                       " 1",
+                                       "1 ",
+                                       "-1",
+                                       "+1",
+                                       "1.0",
+                                       "0x10",
+                                       "1e3",
+                                       "x",
+                                       "18446744073709551616",
+                                       "99999999999999999999999",
+                                       "4",
+                                       "11" };
 
     for (size_t i = 0; i < SW_COUNT(bad); i++) {
         struct sw_err err = { 0 };
@@ -52,7 +63,7 @@ static void takes_kubernetes_quantities(void **state)
         { "12E2", 1200 },
         { "1E", UINT64_C(1000000000000000000) },
         { "7Ei", UINT64_C(8070450532247928832) },
-        { "0.5", 1 },          /* a fraction of a byte is rounded up */
+        { "0.5", 1 }, /* a fraction of a byte is rounded up */
         { "0.1k", 100 },
         { "1.0000000001k", 1001 },
         { "9223372036854775807", INT64_MAX },
@@ -70,9 +81,21 @@ static void takes_kubernetes_quantities(void **state)
 
 static void refuses_what_is_no_quantity(void **state)
 {
-    static const char *const bad[] = { "", "Gi", "-1Gi", "1gi", "1GiB", "1 Gi", "8Ei", "1e19", "1e",
-                                       ".", "9223372036854775808", "99999999999999999999999999", "1KI",
-                                       "1.5.5", "1e9Gi" };
+    static const char *const bad[] = { "",
+                                       "Gi",
+                                       "-1Gi",
+                                       "1gi",
+                                       "1GiB",
+                                       "1 Gi",
+                                       "8Ei",
+                                       "1e19",
+                                       "1e",
+                                       ".",
+                                       "9223372036854775808",
+                                       "99999999999999999999999999",
+                                       "1KI",
+                                       "1.5.5",
+                                       "1e9Gi" };
 
     for (size_t i = 0; i < SW_COUNT(bad); i++) {
         struct sw_err err = { 0 };
