@@ -23,8 +23,8 @@ struct file_source {
     struct sw_source base;
     struct sw_cancel *cancel;
     int fd;
-    uint64_t taken;   /* of a stream: bytes read so far            */
-    bool ask_holes;   /* SEEK_HOLE works here; status() only       */
+    uint64_t taken; /* of a stream: bytes read so far */
+    bool ask_holes; /* SEEK_HOLE works here; status() only */
 };
 
 static struct file_source *file_source(struct sw_source *s)

@@ -177,13 +177,14 @@ static int ask(struct nbd_source *n, uint64_t off, struct sw_err *err)
 {
     const uint64_t from = sw_align_down(off, n->facts.min_block);
     struct lane_conn *l = &n->lane[0];
-    struct sw_nbd_status st = { .off = from, .extent = n->extent, .max = STATUS_EXTENTS,
+    struct sw_nbd_status st = { .off = from,
+                                .extent = n->extent,
+                                .max = STATUS_EXTENTS,
                                 .len = sw_min_u64(STATUS_WINDOW, n->facts.size - from) };
     SW_LOCK_SCOPE(&l->lock);
 
     n->n_extents = 0;
-    if (reconnect(n, &l->conn, err) < 0 ||
-        sw_nbd_block_status(&l->conn, &n->dial, &st, err) < 0)
+    if (reconnect(n, &l->conn, err) < 0 || sw_nbd_block_status(&l->conn, &n->dial, &st, err) < 0)
         return -1;
     n->n_extents = st.n;
     return 0;

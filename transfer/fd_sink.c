@@ -251,8 +251,8 @@ static int read_exactly(const struct sw_fd_sink *f, int fd, struct piece r, stru
                               (unsigned long long)r.off, f->base.path);
         if (n == 0)
             return sw_err_set(err, SW_ERR_INTERNAL,
-                              "'%s' ends at %llu, %zu bytes before the end of a read",
-                              f->base.path, (unsigned long long)r.off, r.len);
+                              "'%s' ends at %llu, %zu bytes before the end of a read", f->base.path,
+                              (unsigned long long)r.off, r.len);
         advance(&r, (size_t)n);
     }
     return 0;

@@ -27,12 +27,12 @@
 
 struct sw_fd_sink {
     struct sw_sink base;
-    int fd;             /* buffered                                                               */
-    int direct_fd;      /* O_DIRECT, or -1                                                        */
-    atomic_bool direct; /* direct_fd is there and has not refused a write                          */
-    uint64_t align;     /* of offsets and lengths of direct transfers, bytes                       */
-    uint64_t mem_align; /* of their memory, bytes                                                  */
-    bool fixed_size;    /* a device: nothing past base.size                                        */
+    int fd;             /* buffered */
+    int direct_fd;      /* O_DIRECT, or -1 */
+    atomic_bool direct; /* direct_fd is there and has not refused a write */
+    uint64_t align;     /* of offsets and lengths of direct transfers, bytes */
+    uint64_t mem_align; /* of their memory, bytes */
+    bool fixed_size;    /* a device: nothing past base.size */
     struct sw_zero_ladder ladder;
     struct sw_write_behind behind;
     struct sw_wb_lane lane[]; /* base.lanes of them */

@@ -274,8 +274,7 @@ static int64_t issue(struct sw_nbd_conn *conn, const struct sw_nbd_job *j, struc
     case SW_NBD_WRITE:
         return nbd_aio_pwrite(conn->h, p, (size_t)s->len, s->off, cb, 0);
     case SW_NBD_ZERO:
-        return nbd_aio_zero(conn->h, s->len, s->off, cb,
-                            j->fast ? LIBNBD_CMD_FLAG_FAST_ZERO : 0);
+        return nbd_aio_zero(conn->h, s->len, s->off, cb, j->fast ? LIBNBD_CMD_FLAG_FAST_ZERO : 0);
     }
     return -1;
 }
@@ -366,9 +365,9 @@ int sw_nbd_run(struct sw_nbd_conn *conn, const struct sw_nbd_dial *d, struct sw_
         }
     }
     if (f.failed.error)
-        return sw_err_sys(err, f.failed.error, "'%s': the server cannot %s %llu bytes at offset %llu",
-                          d->where, verb(j->op), (unsigned long long)f.failed.len,
-                          (unsigned long long)f.failed.off);
+        return sw_err_sys(
+            err, f.failed.error, "'%s': the server cannot %s %llu bytes at offset %llu", d->where,
+            verb(j->op), (unsigned long long)f.failed.len, (unsigned long long)f.failed.off);
     return 0;
 }
 

@@ -23,21 +23,21 @@ struct nbd_handle;
 
 /* How to reach an export. Strings are borrowed and outlive the connections. */
 struct sw_nbd_dial {
-    const char *uri;          /* nbd://, nbds://, nbd+unix://, nbds+unix://                        */
-    const char *where;        /* sw_nbd_redact(uri), for messages                                  */
+    const char *uri;          /* nbd://, nbds://, nbd+unix://, nbds+unix:// */
+    const char *where;        /* sw_nbd_redact(uri), for messages */
     const char *tls_dir;      /* ca-cert.pem, client-cert.pem, client-key.pem; NULL: as the URI
                                  says (tls-certificates=DIR), else libnbd's own places and the
-                                 system's roots                                                    */
-    bool insecure;            /* do not check the server's certificate                             */
-    bool block_status;        /* ask for base:allocation                                           */
-    int64_t stall_ns;         /* no progress for this long is a dead connection; 0: 60 s           */
-    struct sw_cancel *cancel; /* may be NULL                                                       */
+                                 system's roots */
+    bool insecure;            /* do not check the server's certificate */
+    bool block_status;        /* ask for base:allocation */
+    int64_t stall_ns;         /* no progress for this long is a dead connection; 0: 60 s */
+    struct sw_cancel *cancel; /* may be NULL */
 };
 
 /* What the server said during the handshake. */
 struct sw_nbd_facts {
     uint64_t size;
-    uint32_t min_block, max_block; /* bytes; 1 and 32 MiB when the server does not say             */
+    uint32_t min_block, max_block; /* bytes; 1 and 32 MiB when the server does not say */
     bool read_only, multi_conn, zero, fast_zero, flush, block_status;
 };
 
@@ -52,12 +52,12 @@ enum sw_nbd_op { SW_NBD_READ, SW_NBD_WRITE, SW_NBD_ZERO };
 
 struct sw_nbd_job {
     enum sw_nbd_op op;
-    bool fast;      /* SW_NBD_ZERO: refuse (EOPNOTSUPP) rather than be slow                        */
-    unsigned depth; /* requests in flight, 1..SW_NBD_DEPTH_MAX                                     */
-    uint32_t piece; /* bytes per request, at most; a multiple of facts.min_block                   */
-    uint8_t *buf;   /* NULL for SW_NBD_ZERO; not written to for SW_NBD_WRITE                       */
-    uint64_t off, len; /* multiples of facts.min_block                                             */
-    uint64_t done;  /* out: the first `done` bytes are transferred, also on failure                */
+    bool fast;         /* SW_NBD_ZERO: refuse (EOPNOTSUPP) rather than be slow */
+    unsigned depth;    /* requests in flight, 1..SW_NBD_DEPTH_MAX */
+    uint32_t piece;    /* bytes per request, at most; a multiple of facts.min_block */
+    uint8_t *buf;      /* NULL for SW_NBD_ZERO; not written to for SW_NBD_WRITE */
+    uint64_t off, len; /* multiples of facts.min_block */
+    uint64_t done;     /* out: the first `done` bytes are transferred, also on failure */
 };
 
 /* The URI without a password: what may stand in messages and journals. NULL: out of memory. The

@@ -26,8 +26,8 @@ static int open_failed(const char *path, int sys, struct sw_err *err)
     switch (sys) {
     case EACCES:
     case EPERM:
-        sw_err_sys(err, sys, "open block device '%s' as uid %u gid %u", path,
-                   (unsigned)geteuid(), (unsigned)getegid());
+        sw_err_sys(err, sys, "open block device '%s' as uid %u gid %u", path, (unsigned)geteuid(),
+                   (unsigned)getegid());
         return sw_err_wrap(err,
                            "the device does not belong to this user; in a pod, set "
                            "device_ownership_from_security_context = true in the container "
@@ -62,8 +62,8 @@ static int open_direct(const char *path, dev_t want)
 
 /* The facts the kernel keeps about a device. */
 struct geometry {
-    uint64_t size;         /* bytes */
-    int logical;           /* bytes */
+    uint64_t size; /* bytes */
+    int logical;   /* bytes */
     bool is_read_only;
 };
 
@@ -108,7 +108,7 @@ int sw_sink_open_block(const char *path, unsigned lanes, bool use_direct, struct
     sw_autoclose int fd = -1;
     struct geometry g = { 0 };
     struct sw_fd_sink *f;
-    dev_t dev;
+    dev_t dev = 0;
 
     if (check_is_block(path, &dev, err) < 0)
         return -1;

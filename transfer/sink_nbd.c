@@ -14,10 +14,10 @@
 /* A lost connection is final here, unlike in the source: what the server had not flushed when it
  * went away may be gone with it, and only the engine's journal knows what that was. */
 
-#define WRITE_PIECE SW_MIB        /* bytes per write request, at most                            */
-#define WRITE_DEPTH 8             /* writes in flight per call                                   */
+#define WRITE_PIECE SW_MIB /* bytes per write request, at most */
+#define WRITE_DEPTH 8      /* writes in flight per call */
 #define FAST_ZERO_PIECE (128 * SW_MIB)
-#define SLOW_ZERO_PIECE (4 * SW_MIB) /* the server writes them: each must beat the stall time    */
+#define SLOW_ZERO_PIECE (4 * SW_MIB) /* the server writes them: each must beat the stall time */
 #define ZEROES_LEN (256 * SW_KIB)
 
 enum nbd_rung { NBD_FAST_ZERO = 1, NBD_ZERO = 2 };
@@ -76,8 +76,9 @@ static int transfer_edge(struct nbd_sink *n, unsigned lane, const struct sw_nbd_
                          struct sw_err *err)
 {
     const uint64_t block = sw_align_down(part->off, n->facts.min_block);
-    struct sw_nbd_job j = { .op = SW_NBD_READ, .buf = n->edge, .off = block,
-                            .len = n->facts.min_block };
+    struct sw_nbd_job j = {
+        .op = SW_NBD_READ, .buf = n->edge, .off = block, .len = n->facts.min_block
+    };
     uint8_t *inside = n->edge + (part->off - block);
 
     if (!part->len)
@@ -101,8 +102,8 @@ static int check_end(const struct nbd_sink *n, uint64_t len, uint64_t off, struc
     if (sw_add_overflows(off, len, &end) || end > n->base.size)
         return sw_err_set(err, SW_ERR_NO_SPACE,
                           "'%s' holds %llu bytes; %llu bytes at offset %llu do not fit",
-                          n->base.path, (unsigned long long)n->base.size,
-                          (unsigned long long)len, (unsigned long long)off);
+                          n->base.path, (unsigned long long)n->base.size, (unsigned long long)len,
+                          (unsigned long long)off);
     return 0;
 }
 
@@ -133,8 +134,9 @@ static int nbd_pwrite(struct sw_sink *s, unsigned lane, const void *buf, size_t 
                       struct sw_err *err)
 {
     struct nbd_sink *n = nbd_sink(s);
-    struct sw_nbd_job j = { .op = SW_NBD_WRITE, .buf = (uint8_t *)(uintptr_t)buf, .off = off,
-                            .len = len };
+    struct sw_nbd_job j = {
+        .op = SW_NBD_WRITE, .buf = (uint8_t *)(uintptr_t)buf, .off = off, .len = len
+    };
 
     assert(lane < s->lanes);
     if (check_end(n, len, off, err) < 0 || transfer_any(n, lane, j, err) < 0)

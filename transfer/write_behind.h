@@ -30,10 +30,10 @@ struct sw_wb_lane {
 };
 
 struct sw_write_behind {
-    int fd;              /* the buffered descriptor; borrowed                                     */
-    uint64_t window;     /* bytes per lane                                                        */
+    int fd;              /* the buffered descriptor; borrowed */
+    uint64_t window;     /* bytes per lane */
     atomic_bool refused; /* sync_file_range() does not work here (some FUSE and network file
-                            systems); the kernel's own write-back has to do                       */
+                            systems); the kernel's own write-back has to do */
 };
 
 /* Note that [off, off + len) was just written through wb->fd. -1 when the write-back of this lane's

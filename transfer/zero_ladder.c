@@ -53,8 +53,8 @@ static int zero_step(struct sw_zero_ladder *l, int fd, uint64_t off, uint64_t le
         if (errno == EINTR)
             continue;
         if (!is_refusal(errno))
-            return sw_err_sys(err, errno, "zero %llu bytes at offset %llu",
-                              (unsigned long long)len, (unsigned long long)off);
+            return sw_err_sys(err, errno, "zero %llu bytes at offset %llu", (unsigned long long)len,
+                              (unsigned long long)off);
         atomic_fetch_and(&l->rungs, ~(unsigned)order[i]);
     }
     return 0;

@@ -89,9 +89,8 @@ static inline struct model *model_new(struct sw_sink *sink, uint64_t size, uint6
         struct model_piece *p = &m->piece[m->n];
 
         p->off = off;
-        p->len = m->n == MODEL_PIECES_MAX - 1
-                     ? size - off
-                     : sw_min_u64(model_length(m), size - off);
+        p->len = m->n == MODEL_PIECES_MAX - 1 ? size - off
+                                              : sw_min_u64(model_length(m), size - off);
         p->is_zero = model_random(m) % 3 == 0;
         p->is_misaligned = model_random(m) % 4 == 0;
         off += p->len;

@@ -42,8 +42,8 @@ static bool configure(struct loop *l, int control, const struct loop_config *c)
         if (n < 0)
             return false;
         snprintf(l->path, sizeof(l->path), "/dev/loop%d", n);
-        l->fd = open(l->path, (c->info.lo_flags & LO_FLAGS_READ_ONLY ? O_RDONLY : O_RDWR) |
-                                  O_CLOEXEC);
+        l->fd = open(l->path,
+                     (c->info.lo_flags & LO_FLAGS_READ_ONLY ? O_RDONLY : O_RDWR) | O_CLOEXEC);
         if (l->fd < 0)
             return false;
         if (ioctl(l->fd, LOOP_CONFIGURE, c) == 0)
