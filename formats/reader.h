@@ -39,18 +39,19 @@ enum sw_codec {
 struct sw_placement {
     enum sw_codec codec;
     uint64_t file_off, file_len;
-    uint64_t guest_off, guest_len; /* guest_len > 0; the range lies inside the disk */
+    uint64_t guest_off, guest_len; /* begins inside the disk; decoded clusters may reach past its end:
+                                      what lies there is dropped                                    */
 };
 
 /* Where a reader sends what it finds. Both return 0 or -1 with err filled, which the reader passes
  * on at once. */
 struct sw_out {
-    /* The bytes named are among those pushed in this call, or lie not before the keep() of the
-     * previous push. */
+    /* In push() and finish() the bytes named are among those pushed, and not before the keep() of
+     * the previous call; in resolve() they were parked. */
     int (*place)(void *ctx, const struct sw_placement *p, struct sw_err *err);
 
     /* Keep [file_off, file_off + len), part of the bytes pushed in this call: their meaning is not
-     * known yet. Never called once the map is complete. */
+     * known yet. */
     int (*park)(void *ctx, uint64_t file_off, uint64_t len, struct sw_err *err);
     void *ctx;
 };
@@ -58,13 +59,13 @@ struct sw_out {
 struct sw_reader_ops {
     const char *name; /* "qcow2": prefix of every error message */
 
-    /* The next range of the file that the reader needs before it can go on mapping. Returns true
-     * and the range, or false when the map is complete. The answer stays the same until give().
-     * len is bounded (at most SW_READER_WANT_MAX): large tables are asked for in pieces. A range
-     * that ends past the end of the file is the image's fault: give() then gets fewer bytes. */
-    bool (*want)(const struct sw_reader *r, uint64_t *ret_off, size_t *ret_len);
+    /* The nth (from 0) of the file ranges that the reader can already say it needs before its map
+     * is complete. Returns false when there are not that many; want(0) false: the map is complete.
+     * len is at most SW_READER_WANT_MAX: large tables are asked for in pieces. Answers stay the
+     * same until give() or push(). */
+    bool (*want)(const struct sw_reader *r, unsigned nth, uint64_t *ret_off, size_t *ret_len);
 
-    /* The bytes of the range that want() named; n may be smaller only at the end of the file.
+    /* The bytes of the range that want(0) names; fewer only when the file ends inside it.
      * -1 with SW_ERR_BAD_DATA (contradicts the specification, ends early), SW_ERR_UNSUPPORTED
      * (legal, but refused: the message says what and what to do) or SW_ERR_INTERNAL (memory). */
     int (*give)(struct sw_reader *r, struct sw_span bytes, struct sw_err *err);
@@ -77,24 +78,24 @@ struct sw_reader_ops {
     /* The lowest file offset that a later placement may still name, given that everything before
      * `pos` has been pushed: the engine holds the bytes from there on. pos - keep(pos) is at most
      * 4 MiB. */
-    uint64_t (*keep)(const struct sw_reader *r, uint64_t pos);
+    uint64_t (*keep)(struct sw_reader *r, uint64_t pos);
 
     /* Complete map only: the first range at or after pos whose bytes end up on the disk. Returns
      * false when there is none. */
-    bool (*needed)(const struct sw_reader *r, uint64_t pos, uint64_t *ret_off, uint64_t *ret_len);
+    bool (*needed)(struct sw_reader *r, uint64_t pos, uint64_t *ret_off, uint64_t *ret_len);
 
-    /* Complete map only: what [file_off, file_off + len), which was parked, turned out to be.
-     * Calls out->place for each placement that begins in it; out->park is not used. */
-    int (*resolve)(struct sw_reader *r, uint64_t file_off, uint64_t len, const struct sw_out *out,
-                   struct sw_err *err);
+    /* The whole file, file_size bytes, has been pushed: place what only the end decides. -1 with
+     * SW_ERR_BAD_DATA when the file ended before all that it must hold. Afterwards want(0) may
+     * still name parked ranges; once it is false, resolve() follows. */
+    int (*finish)(struct sw_reader *r, uint64_t file_size, const struct sw_out *out,
+                  struct sw_err *err);
 
-    /* The whole file, file_size bytes, has been pushed. -1 with SW_ERR_BAD_DATA when placements are
-     * missing because the file ended early. */
-    int (*finish)(struct sw_reader *r, uint64_t file_size, struct sw_err *err);
+    /* After finish(), complete map: place everything that had passed by before its map entry did. */
+    int (*resolve)(struct sw_reader *r, const struct sw_out *out, struct sw_err *err);
 
     /* Complete map only: the placement that holds guest byte guest_off, if any (info, boot check
      * of a remote image). Returns true and *ret, or false: then [guest_off, *ret_zero_end) reads as
-     * zero. */
+     * zero. Takes time linear in the map. */
     bool (*lookup)(const struct sw_reader *r, uint64_t guest_off, struct sw_placement *ret,
                    uint64_t *ret_zero_end);
 
@@ -106,11 +107,12 @@ struct sw_reader_ops {
 
 struct sw_reader {
     const struct sw_reader_ops *ops;
-    uint64_t guest_size; /* virtual disk, bytes; valid from the first successful give() or push() of
-                            the header on; UINT64_MAX until then (raw stream: until finish())      */
-    bool has_header;     /* guest_size and the fields below are valid                              */
-    uint64_t data_size;  /* bytes of guest data that the map places; 0 until it is complete         */
-    const char *detail;  /* "v3, 64 KiB clusters, zstd": for people; owned by the reader, or NULL   */
+    bool has_header;     /* the fields below are valid: from the first successful give() or push() of
+                            the header on (raw: when the size of the file is known)                 */
+    bool any_order;      /* push() may be called with ranges in any order (raw)                     */
+    uint64_t guest_size; /* virtual disk, bytes                                                     */
+    uint64_t data_size;  /* bytes of guest data that the map places; grows until it is complete     */
+    char detail[64];     /* "v3, 64 KiB clusters, zstd": for people                                 */
 };
 
 enum sw_format {

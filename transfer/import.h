@@ -45,7 +45,17 @@ struct sw_import_options {
     unsigned mode;               /* permission of a file target; 0: 0660                          */
     int uid, gid;                /* owner of a file target; -1: leave                             */
 
-    struct sw_cancel *cancel;    /* may be NULL */
+    /* Called with every served byte, in order, from one thread: for a signature over the image. A
+     * resumed run only sees what it reads, so no_resume must be set with it. May be NULL.           */
+    void (*tee)(void *ctx, const void *bytes, size_t n);
+    void *tee_ctx;
+    /* Called once everything has been read and written, before anything is visible: a last word
+     * on whether to publish. May be NULL.                                                           */
+    int (*approve)(void *ctx, struct sw_err *err);
+
+    struct sw_cancel *cancel;    /* may be NULL. The engine sets it too, when it fails: a source that
+                                    waits for the network has to hear of it. Make a new one for each
+                                    import                                                         */
     struct sw_progress *progress; /* may be NULL */
 };
 

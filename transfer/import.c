@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One import from end to end: look, decide, run the pipe, verify, publish. */
+#include "transfer/import.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "transfer/look.h"
+#include "transfer/pipe_run.h"
+
+struct import {
+    struct sw_source *source;
+    const struct sw_import_options *o;
+    struct sw_import_result *result;
+    struct sw_limits limits;
+    struct sw_look look;
+    struct sw_target *target; /* NULL: verify only */
+    bool prepared;
+    struct sw_pipe pipe;
+};
+
+static void set_phase(const struct sw_import_options *o, enum sw_import_phase phase)
+{
+    if (o->progress)
+        atomic_store(&o->progress->phase, (int)phase);
+}
+
+static int too_small(uint64_t size, uint64_t have, struct sw_err *err)
+{
+    /* The wording is what the contract's controllers look for. */
+    return sw_err_set(err, SW_ERR_NO_SPACE,
+                      "virtual image size %llu is larger than the reported available storage %llu. "
+                      "A larger PVC is required",
+                      (unsigned long long)size, (unsigned long long)have);
+}
+
+/* How many guest bytes may be written: the target, the claim, and what was asked for. */
+static int find_capacity(struct import *im, struct sw_err *err)
+{
+    uint64_t room, capacity = INT64_MAX;
+    const struct sw_reader *r = im->look.reader;
+    bool is_file = sw_target_is_file(im->target);
+
+    if (sw_target_capacity(im->target, &room, err) < 0)
+        return -1;
+    if (!is_file || im->o->prealloc != SW_PREALLOC_OFF)
+        capacity = room;
+    if (im->o->max_size)
+        capacity = sw_min_u64(capacity, im->o->max_size);
+    if (im->o->size)
+        capacity = sw_min_u64(capacity, im->o->size);
+    im->pipe.capacity = capacity;
+
+    if (im->o->size && im->o->prealloc != SW_PREALLOC_OFF && im->o->size > room)
+        return too_small(im->o->size, room, err);
+    if (!r->has_header)
+        return 0;
+    if (r->guest_size > capacity)
+        return too_small(r->guest_size, capacity, err);
+    if (is_file && im->look.format != SW_FORMAT_RAW && r->data_size > room)
+        return sw_err_set(err, SW_ERR_NO_SPACE,
+                          "the disk holds %llu bytes of data, the file system has %llu free: free "
+                          "some or use a larger volume",
+                          (unsigned long long)r->data_size, (unsigned long long)room);
+    return 0;
+}
+
+/* ---- resume --------------------------------------------------------------------------------- */
+
+static bool can_resume(const struct import *im)
+{
+    if (!im->source->seekable || !im->source->validator || im->o->no_resume || im->o->tee)
+        return false;
+    return im->look.n_wraps == 0 ||
+           (im->look.n_wraps == 1 && im->look.format == SW_FORMAT_RAW);
+}
+
+static uint64_t disk_size(const struct import *im)
+{
+    const struct sw_reader *r = im->look.reader;
+
+    return r->has_header ? sw_max_u64(r->guest_size, im->o->size) : 0;
+}
+
+/* Everything that must be equal for two runs to be the same work. */
+static void fill_identity(struct import *im)
+{
+    struct sw_journal *j = &im->pipe.journal;
+
+    *j = (struct sw_journal){ .format = im->look.format,
+                              .wraps = { im->look.wraps[0], im->look.wraps[1] },
+                              .source_size = im->source->size,
+                              .guest_size = im->look.reader->guest_size,
+                              .disk_size = disk_size(im),
+                              .n_digests = im->pipe.digests.n };
+    snprintf(j->url, sizeof(j->url), "%s", im->source->url ? im->source->url : "");
+    snprintf(j->validator, sizeof(j->validator), "%s",
+             im->source->validator ? im->source->validator : "");
+    sw_boot_id(j->boot_id);
+}
+
+/* Continue where the record says. */
+static int resume_at(struct import *im, const struct sw_journal *j, struct sw_err *err)
+{
+    struct sw_pipe *p = &im->pipe;
+    struct sw_reader *r = im->look.reader;
+    uint64_t from = j->watermark;
+
+    if (sw_digests_restore(&p->digests, j, err) < 0)
+        return -1;
+    if (im->look.n_wraps) {
+        p->decode_in = j->decode_in;
+        p->decode_out = j->decode_out;
+        from = j->decode_in;
+    } else {
+        from = r->ops->keep(r, from);
+    }
+    if (p->digests.n)
+        from = sw_min_u64(from, j->digest_at);
+    p->start_at = sw_align_down(from, 4096);
+    im->result->resumed_from = p->start_at;
+    return 0;
+}
+
+static int prepare(struct import *im, struct sw_err *err)
+{
+    struct sw_pipe *p = &im->pipe;
+    struct sw_journal j;
+
+    p->resumable = can_resume(im) && sw_target_can_resume(im->target);
+    fill_identity(im);
+    if (p->resumable && sw_target_load(im->target, &j) && sw_journal_same_work(&p->journal, &j)) {
+        im->prepared = true;
+        return resume_at(im, &j, err) < 0 ? -1
+                                          : sw_target_prepare(im->target, p->journal.disk_size, &j, err);
+    }
+    im->prepared = true;
+    return sw_target_prepare(im->target, p->journal.disk_size, NULL, err);
+}
+
+/* ---- run ------------------------------------------------------------------------------------- */
+
+static void fill_pipe(struct import *im)
+{
+    struct sw_pipe *p = &im->pipe;
+
+    p->o = im->o;
+    p->limits = im->limits;
+    p->source = im->source;
+    p->target = im->target;
+    p->reader = im->look.reader;
+    p->format = im->look.format;
+    p->n_wraps = im->look.n_wraps;
+    memcpy(p->wraps, im->look.wraps, sizeof(p->wraps));
+    p->prefix = im->look.head;
+    p->prefix_len = im->source->seekable ? 0 : im->look.head_len;
+    p->prefix_is_all = im->look.head_is_all;
+    p->hash_all = p->digests.n || im->o->tee;
+    p->read_all = p->hash_all || p->n_wraps || !im->source->seekable;
+}
+
+static const char *const stage_names[SW_STAGE_COUNT_] = {
+    [SW_STAGE_FETCH] = "fetch",    [SW_STAGE_DIGEST] = "digest", [SW_STAGE_DECODE] = "decode",
+    [SW_STAGE_DECODE2] = "decode2", [SW_STAGE_MAP] = "map",       [SW_STAGE_WRITE] = "write",
+};
+
+/* The stage whose threads computed the largest part of the time is the one to make faster. */
+static void report_stages(struct import *im, int64_t wall)
+{
+    struct sw_import_result *r = im->result;
+    double most = -1;
+
+    for (int i = 0; i < SW_STAGE_COUNT_; i++) {
+        struct sw_stage_time t = im->pipe.times[i];
+
+        if (!t.threads)
+            continue;
+        t.name = stage_names[i];
+        t.starved_ns = sw_max_u64(0, (uint64_t)(wall * t.threads > t.busy_ns
+                                                    ? wall * t.threads - t.busy_ns
+                                                    : 0));
+        if ((double)t.busy_ns / t.threads > most) {
+            most = (double)t.busy_ns / t.threads;
+            r->bottleneck = t.name;
+        }
+        r->stages[r->n_stages++] = t;
+    }
+}
+
+static int run_pipe(struct import *im, struct sw_err *err)
+{
+    struct sw_pipe *p = &im->pipe;
+    int64_t start = sw_now_ns();
+    int rc = sw_pipe_open(p, err);
+
+    if (rc == 0)
+        rc = sw_pipe_run(p, err);
+    im->result->fetched = __atomic_load_n(&im->source->fetched, __ATOMIC_RELAXED);
+    im->result->data_bytes = atomic_load(&p->data_bytes);
+    im->result->source_size = atomic_load(&p->source_end);
+    im->result->parked = p->park ? sw_park_bytes(p->park) : 0;
+    report_stages(im, sw_now_ns() - start);
+    sw_pipe_close(p);
+    return rc;
+}
+
+/* ---- verify ---------------------------------------------------------------------------------- */
+
+static const struct sw_digest_value *digest_of(const struct sw_import_result *r,
+                                               enum sw_digest_alg alg)
+{
+    for (unsigned i = 0; i < r->n_digests; i++) {
+        if (r->digests[i].alg == alg)
+            return &r->digests[i];
+    }
+    return NULL;
+}
+
+static int check_digests(struct import *im, struct sw_err *err)
+{
+    struct sw_digests *d = &im->pipe.digests;
+
+    for (unsigned i = 0; i < d->n; i++)
+        sw_digest_final(d->digest[i], &im->result->digests[i]);
+    im->result->n_digests = d->n;
+
+    for (unsigned i = 0; i < im->o->n_want; i++) {
+        const struct sw_digest_value *want = &im->o->want[i].value;
+        const struct sw_digest_value *got = digest_of(im->result, want->alg);
+        char want_text[SW_DIGEST_TEXT_MAX], got_text[SW_DIGEST_TEXT_MAX];
+
+        if (got && sw_digest_equal(want, got))
+            continue;
+        sw_digest_format(want, want_text);
+        sw_digest_format(got, got_text);
+        return sw_err_set(err, SW_ERR_BAD_DATA,
+                          "checksum validation failed: checksum mismatch: expected %s, calculated %s",
+                          want_text, got_text);
+    }
+    return 0;
+}
+
+static int read_disk(void *ctx, uint64_t off, void *buf, size_t len, struct sw_err *err)
+{
+    return sw_target_read(ctx, buf, len, off, err);
+}
+
+static int check_boot(struct import *im, uint64_t size, struct sw_err *err)
+{
+    const struct sw_disk_reader disk = { .read = read_disk, .ctx = im->target, .size = size };
+
+    if (sw_bootcheck(&disk, &im->result->boot, err) < 0)
+        return sw_err_wrap(err, "boot check");
+    if (im->o->expect_arch)
+        return sw_bootcheck_expect(&im->result->boot, im->o->expect_arch, err);
+    return 0;
+}
+
+static int verify_and_publish(struct import *im, struct sw_err *err)
+{
+    struct sw_import_result *r = im->result;
+    uint64_t size = sw_max_u64(r->image_size, im->o->size);
+
+    set_phase(im->o, SW_PHASE_VERIFY);
+    if (check_digests(im, err) < 0)
+        return -1;
+    if (im->o->approve && im->o->approve(im->o->tee_ctx, err) < 0)
+        return -1;
+    if (!im->target)
+        return 0;
+
+    r->guest_size = size;
+    r->written = __atomic_load_n(&sw_target_sink(im->target)->written, __ATOMIC_RELAXED);
+    if (sw_target_is_file(im->target) && sw_target_grow(im->target, size, err) < 0)
+        return -1;
+    if (check_boot(im, r->image_size, err) < 0)
+        return -1;
+    return sw_target_publish(im->target, size, err);
+}
+
+/* ---- the front door --------------------------------------------------------------------------- */
+
+static void describe(struct import *im)
+{
+    struct sw_import_result *r = im->result;
+
+    r->format = im->look.format;
+    memcpy(r->wraps, im->look.wraps, sizeof(r->wraps));
+    snprintf(r->detail, sizeof(r->detail), "%s", im->look.reader->detail);
+    r->image_size = r->guest_size = im->look.reader->guest_size;
+    r->source_size = im->source->size;
+}
+
+static int look(struct import *im, struct sw_err *err)
+{
+    set_phase(im->o, SW_PHASE_OPEN);
+    im->limits = sw_look_limits(im->o);
+    if (im->o->progress)
+        atomic_store(&im->o->progress->source_total, im->source->size);
+    if (sw_look_open(im->source, im->o, &im->limits, &im->look, err) < 0)
+        return -1;
+    if (im->source->seekable && !im->look.n_wraps &&
+        sw_look_load_map(im->source, &im->look, err) < 0)
+        return -1;
+    if (im->look.reader->has_header && im->o->progress)
+        atomic_store(&im->o->progress->guest_size, im->look.reader->guest_size);
+    return 0;
+}
+
+static int transfer(struct import *im, struct sw_err *err)
+{
+    if (sw_digests_open(&im->pipe.digests, im->o, err) < 0)
+        return -1;
+    if (im->target && (find_capacity(im, err) < 0 || prepare(im, err) < 0))
+        return -1;
+    fill_pipe(im);
+    set_phase(im->o, SW_PHASE_TRANSFER);
+    if (run_pipe(im, err) < 0)
+        return -1;
+    describe(im);
+    im->result->source_size = atomic_load(&im->pipe.source_end);
+    return verify_and_publish(im, err);
+}
+
+/* What a later run of the same work could use is kept. The rest would only take up space. */
+static bool worth_keeping(const struct sw_err *err)
+{
+    return err->kind == SW_ERR_TRANSIENT || err->kind == SW_ERR_CANCELLED ||
+           err->kind == SW_ERR_DENIED;
+}
+
+static int run(struct sw_source *source, const char *target, const struct sw_import_options *o,
+               struct sw_import_result *ret, struct sw_err *err)
+{
+    struct import im = { .source = source, .o = o, .result = ret };
+    int64_t start = sw_now_ns();
+
+    *ret = (struct sw_import_result){ 0 };
+    int rc = look(&im, err);
+    if (rc == 0 && target)
+        rc = sw_target_open(target, o, &im.target, err);
+    if (rc == 0)
+        rc = transfer(&im, err);
+    if (rc < 0 && im.target)
+        sw_target_abandon(im.target, im.prepared && im.pipe.resumable && worth_keeping(err));
+    sw_target_close(im.target);
+    sw_digests_close(&im.pipe.digests);
+    sw_look_done(&im.look);
+    ret->elapsed_ns = sw_now_ns() - start;
+    if (rc == 0)
+        set_phase(o, SW_PHASE_DONE);
+    return rc;
+}
+
+int sw_import_run(struct sw_source *source, const char *target,
+                  const struct sw_import_options *options, struct sw_import_result *ret,
+                  struct sw_err *err)
+{
+    return run(source, target, options, ret, err);
+}
+
+int sw_import_verify(struct sw_source *source, const struct sw_import_options *options,
+                     struct sw_import_result *ret, struct sw_err *err)
+{
+    return run(source, NULL, options, ret, err);
+}
+
+int sw_import_blank(const char *target, const struct sw_import_options *options,
+                    struct sw_import_result *ret, struct sw_err *err)
+{
+    struct sw_target *t;
+    uint64_t room;
+    int64_t start = sw_now_ns();
+
+    *ret = (struct sw_import_result){ .format = SW_FORMAT_RAW };
+    if (sw_target_open(target, options, &t, err) < 0)
+        return -1;
+
+    uint64_t size = options->size;
+    int rc = sw_target_capacity(t, &room, err);
+    if (rc == 0 && !sw_target_is_file(t) && !size)
+        size = room;
+    if (rc == 0 && !size)
+        rc = sw_err_set(err, SW_ERR_USAGE, "a blank disk needs a size");
+    if (rc == 0 && size > room && (!sw_target_is_file(t) || options->prealloc != SW_PREALLOC_OFF))
+        rc = too_small(size, room, err);
+    if (rc == 0)
+        rc = sw_target_prepare(t, size, NULL, err);
+    if (rc == 0)
+        rc = sw_target_publish(t, size, err);
+    if (rc < 0)
+        sw_target_abandon(t, false);
+    sw_target_close(t);
+    ret->guest_size = ret->image_size = size;
+    ret->elapsed_ns = sw_now_ns() - start;
+    if (rc == 0)
+        set_phase(options, SW_PHASE_DONE);
+    return rc;
+}

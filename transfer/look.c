@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "transfer/look.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* Enough to sniff; enough of a wrapper to get the start of what is inside out of it (a bzip2 block
+ * is up to 900 kB and comes out whole or not at all); what is wanted of the inside. */
+#define HEAD_PLAIN (64 * SW_KIB)
+#define HEAD_WRAPPED SW_MIB
+#define INNER_HEAD (256 * SW_KIB)
+
+/* Tables are read in windows: neighbours together, several windows at once. */
+#define WINDOW (1 * SW_MIB)
+#define WINDOWS_MAX 8
+
+struct sw_limits sw_look_limits(const struct sw_import_options *o)
+{
+    const struct sw_limits defaults = SW_LIMITS_DEFAULT;
+    struct sw_limits l = o->limits;
+
+    if (!l.guest_size)
+        l.guest_size = defaults.guest_size;
+    if (!l.table_memory)
+        l.table_memory = defaults.table_memory;
+    if (!l.decoder_memory)
+        l.decoder_memory = defaults.decoder_memory;
+    /* More memory was asked for because tables or windows did not fit. */
+    l.table_memory = sw_max_u64(l.table_memory, o->memory / 2);
+    l.decoder_memory = sw_max_u64(l.decoder_memory, o->memory);
+    return l;
+}
+
+/* Extend head to `want` bytes, or to the end of the source. */
+static int read_head(struct sw_source *s, struct sw_look *l, size_t want, struct sw_err *err)
+{
+    if (s->seekable) {
+        size_t n = (size_t)sw_min_u64(want, s->size);
+
+        if (n > l->head_len &&
+            s->ops->read_at(s, 0, l->head + l->head_len, n - l->head_len, l->head_len, err) < 0)
+            return -1;
+        l->head_len = n;
+        l->head_is_all = n == s->size;
+        return 0;
+    }
+    while (l->head_len < want) {
+        ssize_t n = s->ops->read(s, l->head + l->head_len, want - l->head_len, err);
+
+        if (n < 0)
+            return -1;
+        if (n == 0) {
+            l->head_is_all = true;
+            return 0;
+        }
+        l->head_len += (size_t)n;
+    }
+    return 0;
+}
+
+/* Decode the start of a wrapper. What follows the part that is there is not an error here. */
+static int decode_head(enum sw_wrap wrap, struct sw_span in, const struct sw_limits *limits,
+                       uint8_t *out, size_t *ret_len, struct sw_err *err)
+{
+    const struct sw_decoder_ops *ops = sw_decoder_for(wrap);
+    struct sw_decode_io io = { .in = in, .out = out, .out_cap = INNER_HEAD };
+    struct sw_decoder *d;
+    int rc = 0;
+
+    if (ops->open(limits, &d, err) < 0)
+        return -1;
+    while (io.in.n && io.out_len < io.out_cap) {
+        size_t before = io.in.n + io.out_len;
+
+        rc = ops->step(d, &io, err);
+        if (rc < 0 || io.in.n + io.out_len == before)
+            break;
+    }
+    ops->close(d);
+    /* Corruption further in is found again, and told, when the bytes are really used. */
+    if (rc < 0 && io.out_len == 0)
+        return -1;
+    *ret_len = io.out_len;
+    return 0;
+}
+
+static int unwrap_head(struct sw_source *s, struct sw_look *l, const struct sw_limits *limits,
+                       struct sw_err *err)
+{
+    struct sw_span head = { l->head, l->head_len };
+    enum sw_wrap wrap;
+
+    while ((wrap = sw_wrap_sniff(head)) != SW_WRAP_NONE) {
+        if (l->n_wraps == SW_WRAPS_MAX)
+            return sw_err_set(err, SW_ERR_UNSUPPORTED,
+                              "more than %d compressions inside each other: unpack the outer ones",
+                              SW_WRAPS_MAX);
+        if (l->n_wraps == 0) {
+            if (read_head(s, l, HEAD_WRAPPED, err) < 0)
+                return -1;
+            head = (struct sw_span){ l->head, l->head_len };
+        }
+
+        sw_autofree uint8_t *out = malloc(INNER_HEAD);
+        size_t n = 0;
+        if (!out)
+            return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
+        if (decode_head(wrap, head, limits, out, &n, err) < 0)
+            return -1;
+        l->wraps[l->n_wraps++] = wrap;
+        if (l->inner != l->head)
+            free(l->inner);
+        l->inner = sw_steal(out);
+        l->inner_len = n;
+        head = (struct sw_span){ l->inner, n };
+    }
+    return 0;
+}
+
+static int look(struct sw_source *s, const struct sw_import_options *o,
+                const struct sw_limits *limits, struct sw_look *l, struct sw_err *err)
+{
+    l->head = l->inner = malloc(HEAD_WRAPPED);
+    if (!l->head)
+        return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
+    if (read_head(s, l, HEAD_PLAIN, err) < 0)
+        return -1;
+    if (l->head_len == 0)
+        return sw_err_set(err, SW_ERR_BAD_DATA, "the source is empty");
+    if (unwrap_head(s, l, limits, err) < 0)
+        return -1;
+    if (l->inner == l->head)
+        l->inner_len = l->head_len;
+
+    struct sw_span start = { l->inner, l->inner_len < SW_SNIFF_BYTES ? l->inner_len : SW_SNIFF_BYTES };
+    l->format = o->format;
+    if (l->format == SW_FORMAT_AUTO && sw_format_sniff(start, &l->format, err) < 0)
+        return -1;
+    l->file_size = l->n_wraps ? SW_SIZE_UNKNOWN : s->size;
+    return sw_reader_open(l->format, limits, l->file_size, &l->reader, err);
+}
+
+int sw_look_open(struct sw_source *s, const struct sw_import_options *o,
+                 const struct sw_limits *limits, struct sw_look *ret, struct sw_err *err)
+{
+    struct sw_look l = { 0 };
+
+    if (look(s, o, limits, &l, err) < 0) {
+        sw_look_done(&l);
+        return -1;
+    }
+    *ret = l;
+    return 0;
+}
+
+void sw_look_done(struct sw_look *l)
+{
+    if (l->reader)
+        l->reader->ops->close(l->reader);
+    if (l->inner != l->head)
+        free(l->inner);
+    free(l->head);
+    *l = (struct sw_look){ 0 };
+}
+
+/* ---- the map -------------------------------------------------------------------------------- */
+
+struct window {
+    struct sw_source *source;
+    unsigned lane;
+    uint64_t off;
+    size_t len;
+    uint8_t *buf;
+    int rc;
+    struct sw_err err;
+};
+
+static void *read_window(void *arg)
+{
+    struct window *w = arg;
+
+    w->rc = w->source->ops->read_at(w->source, w->lane, w->buf, w->len, w->off, &w->err);
+    return NULL;
+}
+
+/* Put the next wants into windows. Returns how many windows; *ret_wants: how many wants they hold.
+ * A want that reaches past the end of the file gets a window with what there is. */
+static unsigned plan_windows(struct sw_source *s, const struct sw_look *l, struct window *w,
+                             unsigned *ret_wants)
+{
+    unsigned max = s->lanes < WINDOWS_MAX ? s->lanes : WINDOWS_MAX, n = 0, nth = 0;
+    uint64_t off;
+    size_t len;
+
+    for (; l->reader->ops->want(l->reader, nth, &off, &len); nth++) {
+        uint64_t end = sw_min_u64(off + len, s->size);
+
+        off = sw_min_u64(off, s->size);
+        if (n && off >= w[n - 1].off && end - w[n - 1].off <= WINDOW) {
+            if (end > w[n - 1].off + w[n - 1].len)
+                w[n - 1].len = (size_t)(end - w[n - 1].off);
+            continue;
+        }
+        if (n == max)
+            break;
+        w[n] = (struct window){ .source = s, .lane = n, .off = off, .len = (size_t)(end - off) };
+        n++;
+    }
+    *ret_wants = nth;
+    return n;
+}
+
+static int read_windows(struct window *w, unsigned n, struct sw_err *err)
+{
+    pthread_t threads[WINDOWS_MAX];
+    bool started[WINDOWS_MAX] = { false };
+
+    for (unsigned i = 0; i < n; i++) {
+        w[i].buf = malloc(w[i].len ? w[i].len : 1);
+        if (!w[i].buf)
+            return sw_err_set(err, SW_ERR_INTERNAL, "out of memory for tables");
+    }
+    for (unsigned i = 1; i < n; i++)
+        started[i] = pthread_create(&threads[i], NULL, read_window, &w[i]) == 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (!started[i])
+            read_window(&w[i]);
+    }
+    for (unsigned i = 1; i < n; i++) {
+        if (started[i])
+            pthread_join(threads[i], NULL);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (w[i].rc < 0) {
+            *err = w[i].err;
+            return sw_err_wrap(err, "read the image's tables");
+        }
+    }
+    return 0;
+}
+
+static int give_windows(struct sw_reader *r, const struct window *w, unsigned n_wants,
+                        struct sw_err *err)
+{
+    const uint64_t file_size = w->source->size;
+    uint64_t off;
+    size_t len;
+
+    while (n_wants-- && r->ops->want(r, 0, &off, &len)) {
+        off = sw_min_u64(off, file_size);
+        while (off < w->off || off > w->off + w->len)
+            w++;
+        size_t there = (size_t)(w->off + w->len - off);
+        if (r->ops->give(r, (struct sw_span){ w->buf + (off - w->off), there < len ? there : len },
+                         err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int sw_look_load_map(struct sw_source *s, struct sw_look *l, struct sw_err *err)
+{
+    for (;;) {
+        struct window w[WINDOWS_MAX] = { 0 };
+        unsigned n_wants, n = plan_windows(s, l, w, &n_wants);
+        int rc;
+
+        if (n == 0)
+            return 0;
+        rc = read_windows(w, n, err);
+        if (rc == 0)
+            rc = give_windows(l->reader, w, n_wants, err);
+        for (unsigned i = 0; i < n; i++)
+            free(w[i].buf);
+        if (rc < 0)
+            return -1;
+    }
+}

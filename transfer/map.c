@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The map stage: feed the reader, and turn the placements it emits into jobs for the writers.
+ *
+ * Chunks are held from the lowest offset that the reader may still name. A job references the
+ * chunks that its pieces lie in, so nothing is copied; a compressed cluster that crosses from one
+ * chunk into the next is gathered by the writer. Compressed clusters that end up next to each other
+ * on the disk are collected into one job, so that 64 KiB clusters become 1 MiB writes. */
+#include <assert.h>
+
+#include "common/clock.h"
+#include "transfer/pipe.h"
+
+/* keep() reaches back at most 4 MiB; decoded chunks are 1 MiB. */
+#define HELD_MAX 16
+
+struct map {
+    struct sw_pipe *p;
+    struct sw_chunk *held[HELD_MAX]; /* ascending, without gaps between neighbours that matter */
+    unsigned n_held;
+    struct sw_job *open; /* compressed pieces being collected */
+    uint64_t pos;        /* end of what has been pushed        */
+    bool from_park;      /* placements name parked bytes       */
+    int64_t waited;
+};
+
+struct sw_job *sw_job_get(struct sw_pipe *p)
+{
+    SW_LOCK_SCOPE(&p->job_lock);
+
+    while (!p->free_jobs && !sw_pipe_failed(p))
+        pthread_cond_wait(&p->job_more, &p->job_lock);
+    if (sw_pipe_failed(p))
+        return NULL;
+    struct sw_job *job = p->free_jobs;
+    p->free_jobs = job->next_free;
+    job->n_pieces = job->n_chunks = 0;
+    job->zero = false;
+    return job;
+}
+
+void sw_job_put(struct sw_pipe *p, struct sw_job *job)
+{
+    for (unsigned i = 0; i < job->n_chunks; i++)
+        sw_chunk_unref(job->chunks[i]);
+    job->n_chunks = 0;
+
+    SW_LOCK_SCOPE(&p->job_lock);
+    job->next_free = p->free_jobs;
+    p->free_jobs = job;
+    pthread_cond_signal(&p->job_more);
+}
+
+static int stopped(struct sw_err *err)
+{
+    return sw_err_set(err, SW_ERR_CANCELLED, "the pipe was stopped");
+}
+
+static struct sw_job *new_job(struct map *m, struct sw_err *err)
+{
+    int64_t start = sw_now_ns();
+    struct sw_job *job = sw_job_get(m->p);
+
+    m->waited += sw_now_ns() - start;
+    if (!job)
+        stopped(err);
+    return job;
+}
+
+static int send(struct map *m, struct sw_job *job, struct sw_err *err)
+{
+    if (sw_queue_push(&m->p->jobs, job, job->guest_len) < 0) {
+        sw_job_put(m->p, job);
+        return stopped(err);
+    }
+    return 0;
+}
+
+static int flush_open(struct map *m, struct sw_err *err)
+{
+    struct sw_job *job = m->open;
+
+    m->open = NULL;
+    return job ? send(m, job, err) : 0;
+}
+
+/* Refuse what does not fit before it is written; let a file of unknown size grow ahead. */
+static int check_room(struct map *m, const struct sw_placement *pl, struct sw_err *err)
+{
+    struct sw_pipe *p = m->p;
+    uint64_t end = pl->guest_off + pl->guest_len;
+
+    if (p->reader->has_header || !p->target)
+        return 0;
+    if (end > p->capacity)
+        return sw_err_set(err, SW_ERR_NO_SPACE,
+                          "virtual image size of at least %llu is larger than the reported "
+                          "available storage %llu. A larger PVC is required",
+                          (unsigned long long)end, (unsigned long long)p->capacity);
+    return sw_target_grow(p->target, end, err);
+}
+
+/* Add references to the held chunks that [off, off + len) lies in. False when the job has no room
+ * for them, or they are not neighbours of those it has. */
+static bool reference(struct map *m, struct sw_job *job, uint64_t off, uint64_t len)
+{
+    for (unsigned i = 0; i < m->n_held; i++) {
+        struct sw_chunk *c = m->held[i];
+
+        if (sw_chunk_end(c) <= off || c->off >= off + len)
+            continue;
+        bool have = false;
+        for (unsigned k = 0; k < job->n_chunks; k++)
+            have |= job->chunks[k] == c;
+        if (have)
+            continue;
+        if (job->n_chunks == SW_JOB_CHUNKS ||
+            (job->n_chunks && job->chunks[job->n_chunks - 1]->off > c->off))
+            return false;
+        job->chunks[job->n_chunks++] = sw_chunk_ref(c);
+    }
+    return true;
+}
+
+static bool fits_open(const struct map *m, const struct sw_placement *pl)
+{
+    const struct sw_job *job = m->open;
+
+    return job && job->codec == pl->codec && job->guest_off + job->guest_len == pl->guest_off &&
+           job->n_pieces < SW_JOB_PIECES && job->guest_len + pl->guest_len <= SW_JOB_BYTES;
+}
+
+static void add_piece(struct sw_job *job, const struct sw_placement *pl)
+{
+    job->pieces[job->n_pieces++] = (struct sw_job_piece){ .file_off = pl->file_off,
+                                                          .file_len = (uint32_t)pl->file_len,
+                                                          .guest_len = (uint32_t)pl->guest_len };
+    job->guest_len += pl->guest_len;
+}
+
+static int start_job(struct map *m, const struct sw_placement *pl, struct sw_job **ret,
+                     struct sw_err *err)
+{
+    struct sw_job *job = new_job(m, err);
+
+    if (!job)
+        return -1;
+    job->guest_off = pl->guest_off;
+    job->guest_len = 0;
+    job->codec = pl->codec;
+    if (!reference(m, job, pl->file_off, pl->file_len) || !job->n_chunks) {
+        sw_job_put(m->p, job);
+        return sw_err_set(err, SW_ERR_INTERNAL, "%llu bytes at %llu of the image are gone",
+                          (unsigned long long)pl->file_len, (unsigned long long)pl->file_off);
+    }
+    add_piece(job, pl);
+    *ret = job;
+    return 0;
+}
+
+static int place_compressed(struct map *m, const struct sw_placement *pl, struct sw_err *err)
+{
+    if (fits_open(m, pl) && reference(m, m->open, pl->file_off, pl->file_len)) {
+        add_piece(m->open, pl);
+        return 0;
+    }
+    if (flush_open(m, err) < 0)
+        return -1;
+    return start_job(m, pl, &m->open, err);
+}
+
+/* Plain bytes: cut so that several writers share a chunk. */
+static int place_plain(struct map *m, struct sw_placement pl, struct sw_err *err)
+{
+    while (pl.guest_len) {
+        struct sw_placement part = pl;
+        uint64_t border = sw_align_down(pl.guest_off, SW_JOB_BYTES) + SW_JOB_BYTES;
+        struct sw_job *job;
+
+        part.guest_len = part.file_len = sw_min_u64(pl.guest_len, border - pl.guest_off);
+        if (start_job(m, &part, &job, err) < 0)
+            return -1;
+        assert(job->n_chunks == 1);
+        job->zero = job->chunks[0]->zero;
+        if (job->zero)
+            sw_job_put(m->p, job);
+        else if (send(m, job, err) < 0)
+            return -1;
+        pl.guest_off += part.guest_len;
+        pl.file_off += part.guest_len;
+        pl.guest_len -= part.guest_len;
+    }
+    return 0;
+}
+
+static void drop_chunk(struct sw_chunk *c)
+{
+    c->off = 0;
+    c->len = 0;
+    sw_chunk_unref(c);
+}
+
+/* Parked bytes come back through a chunk of their own, in pieces of its size. The watermark must
+ * not hear of it: park positions were counted when they passed by. */
+static int place_parked(struct map *m, struct sw_placement pl, struct sw_err *err)
+{
+    struct sw_pipe *p = m->p;
+    struct sw_pool *pool = p->n_wraps ? &p->decode_pools[p->n_wraps - 1] : &p->fetch_pool;
+
+    if (pl.codec != SW_CODEC_NONE && pl.file_len > pool->chunk_bytes)
+        return sw_err_set(err, SW_ERR_UNSUPPORTED, "a parked cluster of %llu bytes is too large",
+                          (unsigned long long)pl.file_len);
+    while (pl.guest_len) {
+        struct sw_placement part = pl;
+        struct sw_chunk *c = sw_chunk_get(pool, 0);
+        int rc;
+
+        if (!c)
+            return stopped(err);
+        if (pl.codec == SW_CODEC_NONE)
+            part.file_len = part.guest_len = sw_min_u64(pl.guest_len, pool->chunk_bytes);
+        c->off = part.file_off;
+        c->len = (size_t)part.file_len;
+        if (sw_park_get(p->park, part.file_off, c->buf, c->len, err) < 0)
+            return drop_chunk(c), -1;
+
+        m->held[0] = c;
+        m->n_held = 1;
+        rc = pl.codec == SW_CODEC_NONE ? place_plain(m, part, err) : place_compressed(m, &part, err);
+        if (rc == 0)
+            rc = flush_open(m, err);
+        m->n_held = 0;
+        sw_chunk_unref(c);
+        if (rc < 0)
+            return -1;
+        pl.file_off += part.file_len;
+        pl.guest_off += part.guest_len;
+        pl.guest_len -= part.guest_len;
+    }
+    return 0;
+}
+
+static int place(void *ctx, const struct sw_placement *pl, struct sw_err *err)
+{
+    struct map *m = ctx;
+
+    if (check_room(m, pl, err) < 0)
+        return -1;
+    if (m->from_park)
+        return place_parked(m, *pl, err);
+    return pl->codec == SW_CODEC_NONE ? place_plain(m, *pl, err) : place_compressed(m, pl, err);
+}
+
+static int park(void *ctx, uint64_t off, uint64_t len, struct sw_err *err)
+{
+    struct map *m = ctx;
+    const struct sw_chunk *c = m->held[m->n_held - 1];
+
+    return sw_park_put(m->p->park, off, (struct sw_span){ c->data + (off - c->off), (size_t)len },
+                       err);
+}
+
+/* Metadata that had passed by before it was known to be metadata. */
+static int give_parked(struct map *m, struct sw_err *err)
+{
+    struct sw_reader *r = m->p->reader;
+    uint64_t off;
+    size_t len;
+
+    while (r->ops->want(r, 0, &off, &len) && off + len <= m->pos) {
+        sw_autofree uint8_t *buf = malloc(len);
+
+        if (!buf)
+            return sw_err_set(err, SW_ERR_INTERNAL, "out of memory for a table of %zu bytes", len);
+        if (sw_park_get(m->p->park, off, buf, len, err) < 0 ||
+            r->ops->give(r, (struct sw_span){ buf, len }, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Nobody may name bytes before keep() any more. */
+static void release_held(struct map *m)
+{
+    uint64_t keep = m->p->reader->ops->keep(m->p->reader, m->pos);
+    unsigned drop = 0;
+
+    while (drop < m->n_held && sw_chunk_end(m->held[drop]) <= keep)
+        sw_chunk_unref(m->held[drop++]);
+    m->n_held -= drop;
+    for (unsigned i = 0; i < m->n_held; i++)
+        m->held[i] = m->held[i + drop];
+}
+
+/* The image has told its size: does the disk fit? A stream's first chance to say so. */
+static int check_size(struct map *m, struct sw_err *err)
+{
+    struct sw_pipe *p = m->p;
+    uint64_t size = p->reader->guest_size;
+
+    if (!p->target)
+        return 0;
+    if (size > p->capacity)
+        return sw_err_set(err, SW_ERR_NO_SPACE,
+                          "virtual image size %llu is larger than the reported available storage "
+                          "%llu. A larger PVC is required",
+                          (unsigned long long)size, (unsigned long long)p->capacity);
+    return sw_target_grow(p->target, size, err);
+}
+
+static int map_chunk(struct map *m, struct sw_chunk *c, struct sw_err *err)
+{
+    struct sw_reader *r = m->p->reader;
+    const struct sw_out out = { .place = place, .park = park, .ctx = m };
+    bool had_header = r->has_header;
+
+    assert(m->n_held < HELD_MAX);
+    m->held[m->n_held++] = c;
+    if (r->ops->push(r, c->off, (struct sw_span){ c->data, c->len }, &out, err) < 0)
+        return -1;
+    m->pos = sw_chunk_end(c);
+    if (!had_header && r->has_header && check_size(m, err) < 0)
+        return -1;
+    if (give_parked(m, err) < 0)
+        return -1;
+    release_held(m);
+    atomic_store(&m->p->progress_size, r->has_header ? r->guest_size : 0);
+    return 0;
+}
+
+static int finish(struct map *m, struct sw_err *err)
+{
+    struct sw_pipe *p = m->p;
+    struct sw_reader *r = p->reader;
+    const struct sw_out out = { .place = place, .park = park, .ctx = m };
+    bool had_header = r->has_header;
+    uint64_t size = p->n_wraps ? p->stream_size : atomic_load(&p->source_end);
+
+    if (sw_pipe_failed(p))
+        return stopped(err);
+    if (r->ops->finish(r, size, &out, err) < 0 || flush_open(m, err) < 0)
+        return -1;
+    m->pos = size;
+    if (give_parked(m, err) < 0)
+        return -1;
+    while (m->n_held)
+        sw_chunk_unref(m->held[--m->n_held]);
+    m->from_park = true;
+    if (r->ops->resolve(r, &out, err) < 0 || flush_open(m, err) < 0)
+        return -1;
+    return had_header ? 0 : check_size(m, err);
+}
+
+void *sw_map_thread(void *arg)
+{
+    struct map m = { .p = arg };
+    struct sw_pipe *p = arg;
+    struct sw_err err = { 0 };
+    int64_t busy = 0;
+    void *item;
+    int rc;
+
+    while ((rc = sw_queue_pop(&p->to_stage[p->n_wraps], &item)) > 0) {
+        int64_t start = sw_now_ns(), waited = m.waited;
+
+        rc = map_chunk(&m, item, &err);
+        busy += sw_now_ns() - start - (m.waited - waited);
+        if (rc < 0)
+            break;
+    }
+    if (rc < 0 && !err.kind)
+        stopped(&err);
+    if (rc < 0 || finish(&m, &err) < 0)
+        sw_pipe_fail(p, &err);
+    if (m.open)
+        sw_job_put(p, m.open);
+    while (m.n_held)
+        sw_chunk_unref(m.held[--m.n_held]);
+    sw_pipe_add_time(p, SW_STAGE_MAP, busy);
+    sw_queue_close(&p->jobs);
+    return NULL;
+}
