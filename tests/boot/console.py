@@ -111,7 +111,7 @@ def run_in_guest(console, command):
     console.expect({r"# (\x1b\[6n)?$": None}, "shell prompt")
 
     # The quotes keep the echo of the typed line from looking like the markers.
-    console.send(f"echo '@@'start; {command}; echo '@@'end:$?\r")
+    console.send(f"echo '@@'start; ({command}); echo '@@'end:$?\r")
     answer = console.expect({r"@@start\r\n(.*?)@@end:(\d+)\r\n": None}, "end of the command")
     console.expect({r"# (\x1b\[6n)?$": None}, "shell prompt")
     console.send("poweroff -f\r")
