@@ -55,7 +55,7 @@ struct sw_decoder {
     uint32_t size;     /* portable body: length of the output modulo 2^32       */
     z_stream z;
 #ifdef HAVE_ISAL
-    struct inflate_state isal; /* 90 KiB */
+    struct inflate_state *isal; /* ISA-L engine only: 90 KiB */
 #endif
 };
 
@@ -116,8 +116,8 @@ static const struct gz_engine z_engine = { z_reset, z_inflate };
 #ifdef HAVE_ISAL
 static int isal_engine_reset(struct sw_decoder *d, struct sw_err *err)
 {
-    isal_inflate_reset(&d->isal);
-    d->isal.crc_flag = ISAL_GZIP_NO_HDR_VER; /* the reset clears it */
+    isal_inflate_reset(d->isal);
+    d->isal->crc_flag = ISAL_GZIP_NO_HDR_VER; /* the reset clears it */
     return 0;
 }
 
@@ -128,19 +128,19 @@ static int isal_engine_inflate(struct sw_decoder *d, struct sw_decode_io *io, st
     uint32_t out_n = (uint32_t)sw_min_u64(sw_io_room(io), SW_IO_CALL_MAX);
     int ret;
 
-    d->isal.next_in = in_n ? (uint8_t *)io->in.p : nothing;
-    d->isal.avail_in = in_n;
-    d->isal.next_out = sw_io_tail(io);
-    d->isal.avail_out = out_n;
-    ret = isal_inflate(&d->isal);
+    d->isal->next_in = in_n ? (uint8_t *)io->in.p : nothing;
+    d->isal->avail_in = in_n;
+    d->isal->next_out = sw_io_tail(io);
+    d->isal->avail_out = out_n;
+    ret = isal_inflate(d->isal);
 
     if (ret == ISAL_INCORRECT_CHECKSUM)
         return bad(d, "the checksum or the length in the trailer is wrong", err);
     if (ret != ISAL_DECOMP_OK)
         return bad(d, "corrupt deflate data", err);
-    sw_io_eat(io, in_n - d->isal.avail_in);
-    io->out_len += out_n - d->isal.avail_out;
-    if (d->isal.block_state == ISAL_BLOCK_FINISH) {
+    sw_io_eat(io, in_n - d->isal->avail_in);
+    io->out_len += out_n - d->isal->avail_out;
+    if (d->isal->block_state == ISAL_BLOCK_FINISH) {
         d->members++;
         d->state = GZ_NEXT;
     }
@@ -350,6 +350,9 @@ static void gz_close(struct sw_decoder *d)
     if (!d)
         return;
     inflateEnd(&d->z); /* refuses, harmlessly, one that ISA-L left unused */
+#ifdef HAVE_ISAL
+    free(d->isal);
+#endif
     free(d);
 }
 
@@ -366,9 +369,13 @@ static int gz_isal_open(const struct sw_limits *limits, struct sw_decoder **ret,
 {
     struct sw_decoder *d = calloc(1, sizeof(*d));
 
-    if (!d)
+    if (d)
+        d->isal = malloc(sizeof(*d->isal));
+    if (!d || !d->isal) {
+        free(d);
         return sw_err_set(err, SW_ERR_INTERNAL, "gzip: out of memory");
-    isal_inflate_init(&d->isal);
+    }
+    isal_inflate_init(d->isal);
     d->engine = &isal_engine;
     *ret = d;
     return 0;

@@ -9,7 +9,7 @@
 
 #include "formats/decoder.h"
 
-#define FUZZ_OUT_MAX (1u << 20) /* a bomb is left alone after this many bytes */
+#define FUZZ_OUT_MAX (256u << 10) /* a bomb is left alone after this many bytes */
 
 struct fuzz_run {
     uint8_t *out;
@@ -56,7 +56,7 @@ static bool fuzz_feed(const struct sw_decoder_ops *ops, struct sw_decoder *d, st
     struct sw_err err = { 0 };
 
     for (;;) {
-        size_t n = in.n, room = 65536, before = r->n;
+        size_t n = in.n, room = 16384, before = r->n;
         long used;
 
         if (seed) {

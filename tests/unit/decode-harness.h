@@ -21,11 +21,11 @@
 
 struct bytes {
     uint8_t *p;
-    size_t n;
+    size_t n, cap;
 };
 
 struct pieces {
-    size_t in, out; /* bytes given to one step; 0: everything, and 64 KiB of room */
+    size_t in, out; /* bytes given to one step; 0: everything, and 8 KiB of room */
 };
 
 static inline void bytes_done(struct bytes *b)
@@ -40,8 +40,11 @@ static inline void bytes_append(struct bytes *b, const void *p, size_t n)
 {
     if (!n)
         return;
-    b->p = realloc(b->p, b->n + n);
-    assert_non_null(b->p);
+    if (b->n + n > b->cap) {
+        b->cap = 2 * (b->n + n);
+        b->p = realloc(b->p, b->cap);
+        assert_non_null(b->p);
+    }
     memcpy(b->p + b->n, p, n);
     b->n += n;
 }
@@ -56,7 +59,7 @@ static inline struct bytes load_seed(const char *folder, const char *name)
     snprintf(path, sizeof(path), "%s/%s/%s", SW_FUZZ_SEEDS, folder, name);
     if (sw_file_slurp(path, 1 << 20, &text, &n, &err) < 0)
         fail_msg("%s", err.msg);
-    return (struct bytes){ (uint8_t *)text, n };
+    return (struct bytes){ .p = (uint8_t *)text, .n = n };
 }
 
 /* One step with exactly-sized heap blocks. Returns what step() returned; *used and *made say how
@@ -90,7 +93,7 @@ static inline int decode_with(const struct sw_decoder_ops *ops, struct sw_decode
                               struct sw_span in, struct pieces pieces, struct bytes *out,
                               struct sw_err *err)
 {
-    size_t room = pieces.out ? pieces.out : 65536;
+    size_t room = pieces.out ? pieces.out : 8192;
 
     while (in.n) {
         size_t n = pieces.in && pieces.in < in.n ? pieces.in : in.n;

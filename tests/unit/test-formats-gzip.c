@@ -42,10 +42,10 @@ static void survives_every_bit_flip(void **state)
 
     /* At least MTIME, XFL, OS and FTEXT (49 bits) mean nothing. The rest are codes of the dynamic
      * Huffman tables that are never used: zlib's count, which ISA-L must share. */
-    assert_int_equal(check_flips(ops, "gzip", "gzip.gz"),
-                     check_flips(&sw_gzip_decoder_portable, "gzip", "gzip.gz"));
-    assert_in_range(check_flips(ops, "gzip", "gzip.gz"), 49, 100);
-    check_flips(ops, "gzip", "stored.gz");
+    unsigned accepted = check_flips(ops, "gzip", "gzip.gz");
+
+    assert_int_equal(accepted, check_flips(&sw_gzip_decoder_portable, "gzip", "gzip.gz"));
+    assert_in_range(accepted, 49, 100);
     check_flips(ops, "gzip", "all-fields.gz");
 }
 
@@ -115,7 +115,7 @@ static uint8_t *make_long_text(size_t n)
 
 static struct bytes zip(const uint8_t *text, size_t n, int level)
 {
-    struct bytes b = { malloc(n + n / 100 + 1024), 0 };
+    struct bytes b = { .p = malloc(n + n / 100 + 1024) };
     z_stream z = { 0 };
 
     assert_int_equal(deflateInit2(&z, level, Z_DEFLATED, 31, 9, Z_DEFAULT_STRATEGY), Z_OK);
@@ -134,8 +134,8 @@ static struct bytes zip(const uint8_t *text, size_t n, int level)
 static void carries_history_across_calls(void **state)
 {
     const struct sw_decoder_ops *ops = engine(state);
-    static const struct pieces ways[] = { { 0, 0 },      { 1000, 777 }, { 7, 40000 },
-                                          { 65536, 33 }, { 99991, 0 },  { 4096, 32768 } };
+    static const struct pieces ways[] = { { 0, 1 << 20 }, { 1000, 777 }, { 7, 40000 },
+                                          { 65536, 33 }, { 99991, 8192 },  { 4096, 32768 } };
     const size_t n = 600000;
     sw_autofree uint8_t *text = make_long_text(n);
 

@@ -51,7 +51,7 @@ static int close_it(void **state)
 /* Raw deflate as QEMU writes it, or with another window or flush. */
 static struct bytes deflate_raw(const uint8_t *text, size_t n, int wbits, int flush)
 {
-    struct bytes b = { malloc(2 * n + 1000), 0 };
+    struct bytes b = { .p = malloc(2 * n + 1000) };
     z_stream z = { 0 };
 
     assert_int_equal(deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, wbits, 9,
@@ -68,7 +68,7 @@ static struct bytes deflate_raw(const uint8_t *text, size_t n, int wbits, int fl
 
 static struct bytes zstd_frame(const uint8_t *text, size_t n, bool has_size)
 {
-    struct bytes b = { malloc(ZSTD_compressBound(n)), 0 };
+    struct bytes b = { .p = malloc(ZSTD_compressBound(n)) };
     ZSTD_CCtx *c = ZSTD_createCCtx();
 
     ZSTD_CCtx_setParameter(c, ZSTD_c_contentSizeFlag, has_size);
