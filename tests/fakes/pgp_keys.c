@@ -47,9 +47,8 @@ char *pgp_keys_make(const char *script)
 
     if (run_in("/", "command -v gpg gpgv gpgconf >/dev/null") != 0)
         return NULL;
-    /* Short: the agent's socket lies in it, and a socket's path has 108 bytes at most. */
-    dir = strdup("/tmp/sw-pgp-XXXXXX");
-    if (!dir || !mkdtemp(dir))
+    /* Not in the build directory: the agent's socket lies in it, whose path has 108 bytes at most. */
+    if (asprintf(&dir, "%s/sw-pgp-XXXXXX", P_tmpdir) < 0 || !mkdtemp(dir))
         abort();
     sw_buf_puts(&text, prelude);
     sw_buf_puts(&text, script);
