@@ -39,9 +39,9 @@ struct sw_digest {
 
 static const struct {
     const char *name, *dashed;
-    size_t size;       /* bytes of the result      */
-    size_t block;      /* bytes of one input block */
-    size_t words;      /* chaining words           */
+    size_t size;  /* bytes of the result      */
+    size_t block; /* bytes of one input block */
+    size_t words; /* chaining words           */
     size_t word_bytes;
 } algs[SW_DIGEST_COUNT_] = {
     [SW_DIGEST_NONE] = { "none", "none", 0, 0, 0, 0 },
@@ -222,17 +222,21 @@ static struct parts parts_of(struct sw_digest *d)
     switch (d->alg) {
     case SW_DIGEST_MD5:
         return (struct parts){ .word32 = { &md5->A, &md5->B, &md5->C, &md5->D },
-                               .block = (uint8_t *)md5->data, .n_block = &md5->num };
+                               .block = (uint8_t *)md5->data,
+                               .n_block = &md5->num };
     case SW_DIGEST_SHA1:
         return (struct parts){ .word32 = { &sha1->h0, &sha1->h1, &sha1->h2, &sha1->h3, &sha1->h4 },
-                               .block = (uint8_t *)sha1->data, .n_block = &sha1->num };
+                               .block = (uint8_t *)sha1->data,
+                               .n_block = &sha1->num };
     case SW_DIGEST_SHA256:
         return (struct parts){ .word32 = { &sha256->h[0], &sha256->h[1], &sha256->h[2],
                                            &sha256->h[3], &sha256->h[4], &sha256->h[5],
                                            &sha256->h[6], &sha256->h[7] },
-                               .block = (uint8_t *)sha256->data, .n_block = &sha256->num };
+                               .block = (uint8_t *)sha256->data,
+                               .n_block = &sha256->num };
     default:
-        return (struct parts){ .word64 = d->u.sha512.h, .block = d->u.sha512.u.p,
+        return (struct parts){ .word64 = d->u.sha512.h,
+                               .block = d->u.sha512.u.p,
                                .n_block = &d->u.sha512.num };
     }
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "transfer/decode_xz.h"
 #include "transfer/look.h"
 #include "transfer/pipe_run.h"
 
@@ -48,7 +49,7 @@ static int find_capacity(struct import *im, struct sw_err *err)
         capacity = room;
     if (im->o->max_size)
         capacity = sw_min_u64(capacity, im->o->max_size);
-    if (im->o->size)
+    if (im->o->size && !im->o->max_size)
         capacity = sw_min_u64(capacity, im->o->size);
     im->pipe.capacity = capacity;
 
@@ -100,13 +101,19 @@ static void fill_identity(struct import *im)
     sw_boot_id(j->boot_id);
 }
 
-/* Continue where the record says. */
+/* Continue where the record says. Returns 1, or 0 when that place cannot be taken up after all. */
 static int resume_at(struct import *im, const struct sw_journal *j, struct sw_err *err)
 {
     struct sw_pipe *p = &im->pipe;
     struct sw_reader *r = im->look.reader;
     uint64_t from = j->watermark;
 
+    if (im->pipe.xz_parallel) {
+        int found = sw_xz_resume(p, im->source, j->decode_in, j->decode_out, err);
+
+        if (found <= 0)
+            return found;
+    }
     if (sw_digests_restore(&p->digests, j, err) < 0)
         return -1;
     if (im->look.n_wraps) {
@@ -120,7 +127,7 @@ static int resume_at(struct import *im, const struct sw_journal *j, struct sw_er
         from = sw_min_u64(from, j->digest_at);
     p->start_at = sw_align_down(from, 4096);
     im->result->resumed_from = p->start_at;
-    return 0;
+    return 1;
 }
 
 static int prepare(struct import *im, struct sw_err *err)
@@ -130,12 +137,15 @@ static int prepare(struct import *im, struct sw_err *err)
 
     p->resumable = can_resume(im) && sw_target_can_resume(im->target);
     fill_identity(im);
-    if (p->resumable && sw_target_load(im->target, &j) && sw_journal_same_work(&p->journal, &j)) {
-        im->prepared = true;
-        return resume_at(im, &j, err) < 0 ? -1
-                                          : sw_target_prepare(im->target, p->journal.disk_size, &j, err);
-    }
     im->prepared = true;
+    if (p->resumable && sw_target_load(im->target, &j) && sw_journal_same_work(&p->journal, &j)) {
+        int resumed = resume_at(im, &j, err);
+
+        if (resumed < 0)
+            return -1;
+        if (resumed)
+            return sw_target_prepare(im->target, p->journal.disk_size, &j, err);
+    }
     return sw_target_prepare(im->target, p->journal.disk_size, NULL, err);
 }
 
@@ -312,6 +322,9 @@ static int transfer(struct import *im, struct sw_err *err)
 {
     if (sw_digests_open(&im->pipe.digests, im->o, err) < 0)
         return -1;
+    im->pipe.xz_parallel =
+        im->look.wraps[0] == SW_WRAP_XZ &&
+        sw_xz_parallel_possible((struct sw_span){ im->look.head, im->look.head_len });
     if (im->target && (find_capacity(im, err) < 0 || prepare(im, err) < 0))
         return -1;
     fill_pipe(im);

@@ -27,7 +27,8 @@
 struct sw_import_options {
     enum sw_format format;       /* SW_FORMAT_AUTO: by content                                    */
     uint64_t size;               /* grow the disk to this many bytes; 0: the image's own size. A
-                                    larger image is refused (SW_ERR_NO_SPACE)                     */
+                                    larger image is refused (SW_ERR_NO_SPACE), unless max_size is
+                                    given too and holds it: it then keeps its size                */
     uint64_t max_size;           /* what the target may hold, from a claim; 0: only what it has   */
     enum sw_prealloc prealloc;   /* regular files and block devices                               */
     uint64_t memory;             /* bytes for all buffers of the pipe; 0: 64 MiB, or less when the

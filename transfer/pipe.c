@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "transfer/decode_xz.h"
 
 #define FETCH_CHUNK (4 * SW_MIB)
 #define DECODE_CHUNK SW_MIB
@@ -61,7 +62,7 @@ static int make_pools(struct sw_pipe *p, struct sw_err *err)
     uint64_t room = budget > fixed + 8 * SW_MIB ? budget - fixed : 8 * SW_MIB;
     uint64_t fetch = p->n_wraps ? room / 3 : room * 5 / 8;
     uint64_t decode = p->n_wraps ? room / 3 / p->n_wraps : 0;
-    size_t chunk = fetch / FETCH_CHUNK >= 5 ? FETCH_CHUNK : SW_MIB;
+    size_t chunk = !p->n_wraps && fetch / FETCH_CHUNK >= 5 ? FETCH_CHUNK : SW_MIB;
 
     if (sw_pool_init(&p->fetch_pool, (unsigned)(fetch / chunk), chunk, err) < 0)
         return -1;
@@ -145,6 +146,7 @@ void sw_pipe_close(struct sw_pipe *p)
     for (unsigned i = 0; i < SW_WRAPS_MAX; i++)
         sw_pool_done(&p->decode_pools[i]);
     sw_park_close(p->park);
+    sw_xz_tail_close(p->xz_tail);
     free(p->job_slab);
     pthread_mutex_destroy(&p->job_lock);
     pthread_cond_destroy(&p->job_more);
@@ -185,7 +187,8 @@ static int start_decoders(struct crew *c, struct sw_err *err)
 
     for (unsigned i = 0; i < p->n_wraps; i++) {
         c->stages[i] = (struct sw_decode_stage){ .pipe = p, .index = i };
-        if (start(c, sw_decode_thread, &c->stages[i], err) < 0)
+        if (start(c, i == 0 && p->xz_parallel ? sw_decode_xz_thread : sw_decode_thread,
+                  &c->stages[i], err) < 0)
             return -1;
     }
     return 0;

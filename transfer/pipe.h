@@ -18,6 +18,7 @@
 #include "common/queue.h"
 #include "formats/decoder.h"
 #include "formats/reader.h"
+#include "formats/xz_blocks.h"
 #include "transfer/chunk.h"
 #include "transfer/import.h"
 #include "transfer/park.h"
@@ -91,6 +92,9 @@ struct sw_pipe {
     uint64_t start_at;     /* source offset the fetch begins at            */
     uint64_t decode_in;    /* wrapped: source offset the decoder begins at  */
     uint64_t decode_out;   /* ... and what it stands for                    */
+    struct sw_xz_tail *xz_tail;    /* resumed between two xz blocks: those before it; owned   */
+    struct sw_xz_stream xz_stream;
+    bool xz_parallel;
     bool hash_all;         /* the digest stage sees every byte               */
     bool read_all;         /* fetch every byte, not only what is needed     */
 
@@ -181,10 +185,6 @@ struct sw_write_lane {
     struct sw_pipe *pipe;
     unsigned lane;
 };
-
-/* decode_xz.c: decode the blocks of an .xz at once, when they announce their sizes. */
-bool sw_xz_parallel_possible(struct sw_span head);
-void *sw_decode_xz_thread(void *stage);
 
 /* digests.c */
 SW_MUST_CHECK
