@@ -12,6 +12,7 @@ struct sw_http_options {
     size_t n_headers;
     const char *ca_file, *ca_dir;    /* PEM file / directory of PEM files (names beginning with '.'
                                         are skipped), added to the system roots                   */
+    const char *proxy_ca_dir;        /* the same for an https or an intercepting proxy           */
     const char *cert_file, *key_file;
     const char *proxy;               /* overrides the environment; "" forces none                */
     const char *user_agent;          /* NULL: "slipway/<version>"                                */
