@@ -32,8 +32,9 @@ static enum MHD_Result send_reply(struct MHD_Connection *c, const struct sw_http
 
     if (!r)
         return MHD_NO;
-    unsigned status = !whole ? MHD_HTTP_INTERNAL_SERVER_ERROR :
-                      reply->status ? reply->status : MHD_HTTP_OK;
+    unsigned status = !whole          ? MHD_HTTP_INTERNAL_SERVER_ERROR
+                      : reply->status ? reply->status
+                                      : MHD_HTTP_OK;
     enum MHD_Result done = MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     if (done == MHD_YES)
         done = MHD_queue_response(c, status, r);

@@ -31,10 +31,10 @@ struct sw_http_reply {
 typedef void sw_http_handler(void *ctx, const char *path, struct sw_http_reply *reply);
 
 struct sw_http_server_options {
-    uint16_t port;             /* on all addresses; 0: any free one                   */
-    const char *host_name;     /* of the certificate made for this run                */
+    uint16_t port;         /* on all addresses; 0: any free one                   */
+    const char *host_name; /* of the certificate made for this run                */
     sw_http_handler *handler;
-    void *ctx;                 /* outlives the server                                 */
+    void *ctx; /* outlives the server                                 */
 };
 
 /* Make a certificate, bind, listen and start the thread. -1 with SW_ERR_INTERNAL (thread, memory,

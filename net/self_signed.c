@@ -57,8 +57,8 @@ static bool add_names(X509 *cert, const char *host_name)
     sw_buf_printf(&alt, "DNS:%s", host_name);
     X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, sw_buf_str(&alt));
     bool ok = ext && X509_add_ext(cert, ext, -1) &&
-              X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-                                         (const unsigned char *)host_name, -1, -1, 0) &&
+              X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)host_name,
+                                         -1, -1, 0) &&
               X509_set_issuer_name(cert, name);
 
     X509_EXTENSION_free(ext);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/commands.h"
+#include "cli/job.h"
+
+static int probe(struct sw_source *source, const struct cli_job *job SW_UNUSED,
+                 const struct sw_import_options *options, struct sw_import_result *ret,
+                 struct sw_err *err)
+{
+    return sw_import_probe(source, options, ret, err);
+}
+
+int cli_info(const struct cli_args *args)
+{
+    struct cli_job job = { .verb = "info", .work = probe };
+
+    return cli_job_run(args, &job);
+}
