@@ -14,9 +14,12 @@
 static const struct {
     const char *file, *arch;
 } loaders[] = {
-    { "BOOTRISCV64.EFI", "riscv64" }, { "BOOTX64.EFI", "x86_64" },
-    { "BOOTAA64.EFI", "aarch64" },    { "BOOTRISCV32.EFI", "riscv32" },
-    { "BOOTIA32.EFI", "i386" },       { "BOOTARM.EFI", "arm" },
+    { "BOOTRISCV64.EFI", "riscv64" },
+    { "BOOTX64.EFI", "x86_64" },
+    { "BOOTAA64.EFI", "aarch64" },
+    { "BOOTRISCV32.EFI", "riscv32" },
+    { "BOOTIA32.EFI", "i386" },
+    { "BOOTARM.EFI", "arm" },
     { "BOOTLOONGARCH64.EFI", "loongarch64" },
 };
 
@@ -250,7 +253,7 @@ static const char *canonical_arch(const char *arch)
 {
     static const struct {
         const char *alias, *arch;
-    } aliases[] = { { "amd64", "x86_64" }, { "x86-64", "x86_64" }, { "x64", "x86_64" },
+    } aliases[] = { { "amd64", "x86_64" },  { "x86-64", "x86_64" }, { "x64", "x86_64" },
                     { "arm64", "aarch64" }, { "x86", "i386" },      { "loong64", "loongarch64" } };
 
     for (size_t i = 0; i < SW_COUNT(aliases); i++) {
@@ -274,8 +277,9 @@ int sw_bootcheck_expect(const struct sw_bootinfo *info, const char *arch, struct
             return 0;
     }
     if (info->archs[0])
-        return sw_err_set(err, SW_ERR_BAD_DATA, "expected a disk that boots on %.32s, found one "
-                                                "for %s (%s)",
+        return sw_err_set(err, SW_ERR_BAD_DATA,
+                          "expected a disk that boots on %.32s, found one "
+                          "for %s (%s)",
                           arch, info->archs, info->loader);
     return sw_err_set(err, SW_ERR_BAD_DATA,
                       "expected a disk that boots on %.32s, found none that boots: %s", arch,

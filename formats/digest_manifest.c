@@ -108,8 +108,7 @@ static enum manifest_rank rank_name(const struct manifest_search *s, struct sw_s
         name.p += 2;
         name.n -= 2;
     }
-    if (name.n < s->name_len ||
-        memcmp(name.p + name.n - s->name_len, s->name, s->name_len) != 0)
+    if (name.n < s->name_len || memcmp(name.p + name.n - s->name_len, s->name, s->name_len) != 0)
         return RANK_NONE;
     if (name.n == s->name_len)
         return RANK_EXACT;
@@ -146,8 +145,7 @@ static size_t take_hex(struct sw_span s, struct sw_manifest_digest *ret)
 
     while (n < s.n && n < sizeof(hex) && isxdigit(s.p[n]))
         n++;
-    if (n % 2 || n >= sizeof(hex) || sw_manifest_slot(n / 2) < 0 ||
-        (n < s.n && !is_blank(s.p[n])))
+    if (n % 2 || n >= sizeof(hex) || sw_manifest_slot(n / 2) < 0 || (n < s.n && !is_blank(s.p[n])))
         return 0;
     memcpy(hex, s.p, n);
     hex[n] = '\0';
@@ -223,7 +221,8 @@ static void read_bsd(struct sw_span line, struct manifest_search *s)
 
     struct sw_span label = trim((struct sw_span){ line.p, (size_t)(open - line.p) });
     struct sw_span name = { open + 1, (size_t)(close - open - 1) };
-    struct sw_span rest = trim((struct sw_span){ close + 1, (size_t)(line.p + line.n - close - 1) });
+    struct sw_span rest = trim(
+        (struct sw_span){ close + 1, (size_t)(line.p + line.n - close - 1) });
     int slot = slot_of_label(label);
     if (slot < 0 || !name.n || !rest.n || rest.p[0] != '=')
         return;
@@ -275,15 +274,16 @@ static void read_lines(struct sw_span text, struct manifest_search *s)
 static int no_entry(const struct manifest_search *s, struct sw_err *err)
 {
     if (!s->nearest[0].name[0])
-        return sw_err_set(err, SW_ERR_NOT_FOUND, "no digest of '%.128s' among %zu entries",
-                          s->name, s->n_entries);
+        return sw_err_set(err, SW_ERR_NOT_FOUND, "no digest of '%.128s' among %zu entries", s->name,
+                          s->n_entries);
     if (!s->nearest[1].name[0])
         return sw_err_set(err, SW_ERR_NOT_FOUND,
                           "no digest of '%.128s' among %zu entries; the nearest name is '%s'",
                           s->name, s->n_entries, s->nearest[0].name);
-    return sw_err_set(err, SW_ERR_NOT_FOUND,
-                      "no digest of '%.128s' among %zu entries; the nearest names are '%s' and '%s'",
-                      s->name, s->n_entries, s->nearest[0].name, s->nearest[1].name);
+    return sw_err_set(
+        err, SW_ERR_NOT_FOUND,
+        "no digest of '%.128s' among %zu entries; the nearest names are '%s' and '%s'", s->name,
+        s->n_entries, s->nearest[0].name, s->nearest[1].name);
 }
 
 static int pick(const struct manifest_search *s, const struct sw_manifest_digest *found,
@@ -324,8 +324,9 @@ static int answer(const struct manifest_search *s, struct sw_manifest_digest *re
         }
     }
     if (s->n_entries == 0)
-        return sw_err_set(err, SW_ERR_BAD_DATA, "this is not a digest manifest: no line of it is "
-                                                "\"<hex>  name\" or \"SHA256 (name) = <hex>\"");
+        return sw_err_set(err, SW_ERR_BAD_DATA,
+                          "this is not a digest manifest: no line of it is "
+                          "\"<hex>  name\" or \"SHA256 (name) = <hex>\"");
     if (s->n_entries > 1 || (!s->only_is_bare && !(s->flags & SW_MANIFEST_SIDECAR)))
         return no_entry(s, err);
     only[sw_manifest_slot(s->only.n)] = s->only;
@@ -343,8 +344,9 @@ int sw_digest_manifest_find(struct sw_span text, const char *name, unsigned flag
                           "the digest manifest has %zu bytes, more than the %llu allowed", text.n,
                           (unsigned long long)SW_MANIFEST_MAX);
     if (!s.name_len)
-        return sw_err_set(err, SW_ERR_NOT_FOUND, "the source has no file name to look for in the "
-                                                 "digest manifest: use --checksum");
+        return sw_err_set(err, SW_ERR_NOT_FOUND,
+                          "the source has no file name to look for in the "
+                          "digest manifest: use --checksum");
     while (head.n && isspace(head.p[0])) {
         head.p++;
         head.n--;

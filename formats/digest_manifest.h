@@ -45,8 +45,9 @@ struct sw_manifest_digest {
 };
 
 enum sw_manifest_flags {
-    SW_MANIFEST_ALLOW_WEAK = 1, /* take MD5 and SHA-1 too, when nothing stronger is there          */
-    SW_MANIFEST_SIDECAR = 2,    /* the text was published for this one file (its own name says so):
+    SW_MANIFEST_ALLOW_WEAK =
+        1,                   /* take MD5 and SHA-1 too, when nothing stronger is there          */
+    SW_MANIFEST_SIDECAR = 2, /* the text was published for this one file (its own name says so):
                                    when it holds exactly one entry, take it whatever its name      */
 };
 

@@ -172,7 +172,7 @@ int sw_fat_read(const struct sw_fat *fat, const struct sw_fat_node *file, uint32
 
 /* A long name arrives in pieces of 13 characters, last piece first, before its short entry. */
 struct long_name {
-    char text[64]; /* non-ASCII characters as '?'; NUL-terminated when complete */
+    char text[64];  /* non-ASCII characters as '?'; NUL-terminated when complete */
     uint8_t expect; /* number of the piece that must come next; 0: complete       */
     uint8_t sum;
     bool valid;

@@ -19,8 +19,8 @@ struct sw_fat {
     uint64_t fat_off;       /* bytes from the start of the disk          */
     uint64_t root_off;      /* of the fixed root directory, FAT12 and 16 */
     uint32_t root_bytes;
-    uint32_t root_cluster;  /* FAT32 */
-    uint64_t data_off;      /* of cluster 2                              */
+    uint32_t root_cluster; /* FAT32 */
+    uint64_t data_off;     /* of cluster 2                              */
 };
 
 struct sw_fat_node {

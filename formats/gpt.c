@@ -245,8 +245,8 @@ static int read_backup_gpt(const struct sw_disk_reader *r, uint32_t sector_size,
     return rc;
 }
 
-static int read_gpt(const struct sw_disk_reader *r, bool is_protected,
-                    struct sw_partition_map *map, struct sw_err *err)
+static int read_gpt(const struct sw_disk_reader *r, bool is_protected, struct sw_partition_map *map,
+                    struct sw_err *err)
 {
     static const uint32_t sizes[] = { 512, 4096 };
     int rc = 0;
@@ -314,8 +314,7 @@ static void add_mbr_entry(const struct mbr_entry *e, uint64_t offset,
     if (!e->type || !e->length || offset >= r->size)
         return;
 
-    struct sw_partition p = { .offset = offset,
-                              .length = sw_min_u64(e->length, r->size - offset) };
+    struct sw_partition p = { .offset = offset, .length = sw_min_u64(e->length, r->size - offset) };
     snprintf(p.type, sizeof(p.type), "0x%02x", e->type);
     add_partition(map, &p);
     if (e->type == MBR_TYPE_ESP || is_fat_type(e->type))

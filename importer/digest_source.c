@@ -220,11 +220,13 @@ static int open_image_signature(const struct sw_digest_options *o, struct sw_dig
 static int check_options(const struct sw_digest_options *o, struct sw_err *err)
 {
     if (o->signature && !o->keyring)
-        return sw_err_set(err, SW_ERR_USAGE, "--signature proves nothing without the keys it may "
-                                             "be made with: give --keyring too");
+        return sw_err_set(err, SW_ERR_USAGE,
+                          "--signature proves nothing without the keys it may "
+                          "be made with: give --keyring too");
     if (o->keyring && !o->signature && !o->checksum_url)
-        return sw_err_set(err, SW_ERR_USAGE, "--keyring has nothing to check: give --checksum-url "
-                                             "(a signed manifest) or --signature (of the image)");
+        return sw_err_set(err, SW_ERR_USAGE,
+                          "--keyring has nothing to check: give --checksum-url "
+                          "(a signed manifest) or --signature (of the image)");
     return 0;
 }
 

@@ -42,7 +42,7 @@ struct sw_digest_options {
     const char *checksum_url; /* NULL: none; the same for all below */
     const char *signature;
     const char *keyring;
-    const char *source_name; /* the image's file name, as struct sw_source has it */
+    const char *source_name;            /* the image's file name, as struct sw_source has it */
     const struct sw_http_options *http; /* for all that is fetched; may be NULL */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "importer/openpgp.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -21,10 +22,10 @@
 enum { CHILD_DATA, CHILD_OUT, CHILD_ERR, CHILD_STATUS, CHILD_KEYRING, CHILD_SIGNATURE, CHILD_FDS_ };
 
 struct sw_pgp_verifier {
-    pid_t pid;               /* 0: not running */
-    int data;                /* our end of the child's standard input; -1 when closed */
-    int child[CHILD_FDS_];   /* memory files, shared with the child; -1: none         */
-    bool died;               /* the child stopped taking data */
+    pid_t pid;             /* 0: not running */
+    int data;              /* our end of the child's standard input; -1 when closed */
+    int child[CHILD_FDS_]; /* memory files, shared with the child; -1: none         */
+    bool died;             /* the child stopped taking data */
 };
 
 /* An anonymous file, close-on-exec, numbered high enough not to be in the way of the child's. */
@@ -218,6 +219,7 @@ int sw_pgp_verify_open(struct sw_span keyring, struct sw_span signature,
         return sw_err_set(err, SW_ERR_DENIED, "this is not an OpenPGP signature");
     if (prepare(keyring, signature, &v, err) < 0)
         return -1;
+    assert(v);
 
     /* A socket and not a pipe: send() can be told not to raise SIGPIPE. */
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -301,6 +303,7 @@ int sw_pgp_verify_detached(struct sw_span keyring, struct sw_span signature, str
 
     if (sw_pgp_verify_open(keyring, signature, &v, err) < 0)
         return -1;
+    assert(v);
     sw_pgp_verify_update(v, data.p, data.n);
     return sw_pgp_verify_finish(v, ret, err);
 }
@@ -322,6 +325,7 @@ int sw_pgp_verify_clear(struct sw_span keyring, struct sw_span document, char **
         return sw_err_set(err, SW_ERR_DENIED, "this is not a clear-signed document");
     if (prepare(keyring, document, &v, err) < 0)
         return -1;
+    assert(v);
     v->child[CHILD_DATA] = input_file("empty", (struct sw_span){ (const uint8_t *)"", 0 }, err);
     if (v->child[CHILD_DATA] < 0 || start(v, argv, err) < 0 ||
         conclude(v, &signer, &plaintexts, err) < 0)

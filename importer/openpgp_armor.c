@@ -148,8 +148,9 @@ int sw_pgp_dearmor(struct sw_span keyring, uint8_t **ret, size_t *ret_len, struc
         return -1;
     }
     if (!sink.n)
-        return sw_err_set(err, SW_ERR_USAGE, "the keyring holds no OpenPGP public keys (make one "
-                                             "with 'gpg --export')");
+        return sw_err_set(err, SW_ERR_USAGE,
+                          "the keyring holds no OpenPGP public keys (make one "
+                          "with 'gpg --export')");
     *ret = sw_steal(out);
     *ret_len = sink.n;
     return 0;

@@ -14,6 +14,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "transfer/digest.h"
 
+#include <assert.h>
 #include <openssl/md5.h>
 #include <openssl/opensslconf.h>
 #include <openssl/sha.h>
@@ -319,6 +320,7 @@ int sw_digest_restore(const uint8_t *state, size_t n, struct sw_digest **ret, st
                           "%zu bytes are not a saved digest state of this version", n);
     if (sw_digest_open(alg, &d, err) < 0)
         return -1;
+    assert(d);
 
     struct parts p = parts_of(d);
     uint64_t total = sw_le64(state + 8);

@@ -8,8 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = { "disk.qcow2", "a",
-                                         "debian-13-nocloud-riscv64.qcow2" };
+    static const char *const names[] = { "disk.qcow2", "a", "debian-13-nocloud-riscv64.qcow2" };
 
     for (unsigned i = 0; i < 3; i++) {
         struct sw_manifest_digest got = { 0 };

@@ -104,9 +104,12 @@ static void names_what_lies_bare_on_a_disk(void **state)
         uint64_t off;
         const char *magic, *word;
     } cases[] = {
-        { 32769, "CD001", "ISO 9660" },   { 0x438, "\x53\xef", "ext" },
-        { 0, "XFSB", "XFS" },             { 0x10040, "_BHRfS_M", "btrfs" },
-        { 0, "LUKS\xba\xbe", "encrypted" }, { 4096, "nothing", "no partition table" },
+        { 32769, "CD001", "ISO 9660" },
+        { 0x438, "\x53\xef", "ext" },
+        { 0, "XFSB", "XFS" },
+        { 0x10040, "_BHRfS_M", "btrfs" },
+        { 0, "LUKS\xba\xbe", "encrypted" },
+        { 4096, "nothing", "no partition table" },
     };
 
     for (size_t k = 0; k < SW_COUNT(cases); k++) {

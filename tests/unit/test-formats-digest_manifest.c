@@ -18,7 +18,8 @@
 #define SHA256A "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 #define SHA256B "0000000000000000000000000000000000000000000000000000000000000001"
 #define SHA384A                                                                                    \
-    "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7"
+    "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c8" \
+    "25a7"
 #define SHA512A                                                                                    \
     "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"                             \
     "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
@@ -75,8 +76,8 @@ static void finds_gnu_lines(void **state)
     expect(SHA256A "  images/riscv64/disk.qcow2\n", NAME, 0, SHA256A);
     expect(SHA256A "\tdisk.qcow2\n", NAME, 0, SHA256A);
     expect("\\" SHA256A "  a\\\\b\\nc\n", "a\\b\nc", 0, SHA256A);
-    expect("BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD  disk.qcow2\n", NAME, 0,
-           SHA256A);
+    expect("BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD  disk.qcow2\n", NAME,
+           0, SHA256A);
     expect(SHA512A "  disk.qcow2\n" SHA512A "  disk.qcow2\n", NAME, 0, SHA512A);
 }
 
@@ -108,12 +109,12 @@ static void finds_bsd_lines(void **state)
 
 static void reads_only_the_signed_part_of_a_clear_signed_text(void **state)
 {
-    static const char text[] =
-        SHA256B "  disk.qcow2\n"
+    static const char text[] = SHA256B
+        "  disk.qcow2\n"
         "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n"
         "- -----BEGIN x\n# size: 5\n- SHA256 (disk.qcow2) = " SHA256A "\n"
-        "-----BEGIN PGP SIGNATURE-----\n\niQIz\n-----END PGP SIGNATURE-----\n"
-        SHA256B "  disk.qcow2\n";
+        "-----BEGIN PGP SIGNATURE-----\n\niQIz\n-----END PGP SIGNATURE-----\n" SHA256B
+        "  disk.qcow2\n";
 
     expect(text, NAME, 0, SHA256A);
 }
@@ -163,7 +164,8 @@ static void refuses_contradictions(void **state)
 static void names_what_it_saw_when_nothing_matches(void **state)
 {
     refuse(SHA256A "  zebra\n" SHA256A "  disk.raw\n" SHA256A "  disk-2.qcow2\n" SHA256A "  y\n", 0,
-           SW_ERR_NOT_FOUND, "among 4 entries; the nearest names are 'disk-2.qcow2' and 'disk.raw'");
+           SW_ERR_NOT_FOUND,
+           "among 4 entries; the nearest names are 'disk-2.qcow2' and 'disk.raw'");
     refuse(SHA256A "  a\033[31mdisk.qcow2\n" SHA256B "  b\n", 0, SW_ERR_NOT_FOUND, "a?[31mdisk");
 }
 
@@ -186,13 +188,12 @@ static void keeps_the_ceiling(void **state)
     memcpy(text, SHA256A, 64);
     text[max + 1] = '\0';
     struct sw_err err = { 0 };
-    assert_int_equal(sw_digest_manifest_find((struct sw_span){ (uint8_t *)text, max + 1 }, NAME, 0,
-                                             &got, &err),
-                     -1);
+    assert_int_equal(
+        sw_digest_manifest_find((struct sw_span){ (uint8_t *)text, max + 1 }, NAME, 0, &got, &err),
+        -1);
     assert_int_equal(err.kind, SW_ERR_BAD_DATA);
-    assert_int_equal(sw_digest_manifest_find((struct sw_span){ (uint8_t *)text, max }, NAME, 0, &got,
-                                             &err),
-                     0);
+    assert_int_equal(
+        sw_digest_manifest_find((struct sw_span){ (uint8_t *)text, max }, NAME, 0, &got, &err), 0);
     free(text);
 }
 
@@ -207,11 +208,11 @@ static void keeps_the_ceiling(void **state)
 static void finds_debian_json_items(void **state)
 {
     static const char dated[] = "debian-13-nocloud-riscv64-20260712-2537.qcow2";
-    static const char list[] =
-        LIST(ITEM("trixie/20260712-2537/debian-13-nocloud-riscv64-20260712-2537.raw",
-                  "sha256:AAAA") ","
-             ITEM("trixie/20260712-2537/debian-13-nocloud-riscv64-20260712-2537.qcow2",
-                  "sha512:" SHA512A_B64));
+    static const char list[] = LIST(
+        ITEM("trixie/20260712-2537/debian-13-nocloud-riscv64-20260712-2537.raw",
+             "sha256:AAAA") "," ITEM("trixie/20260712-2537/"
+                                     "debian-13-nocloud-riscv64-20260712-2537.qcow2",
+                                     "sha512:" SHA512A_B64));
 
     expect(list, dated, 0, SHA512A);
     expect(list, "debian-13-nocloud-riscv64.qcow2", 0, SHA512A);
@@ -227,12 +228,13 @@ static void refuses_debian_json_of_other_files(void **state)
     struct sw_manifest_digest got;
     struct sw_err err = { 0 };
 
-    assert_int_equal(find(LIST(ITEM("x/debian-13-nocloud-riscv64-20260712-2537.qcow2",
-                                    "sha512:" SHA512A_B64)),
-                          "debian-13-nocloud-amd64.qcow2", 0, &got, &err),
-                     -1);
+    assert_int_equal(
+        find(LIST(ITEM("x/debian-13-nocloud-riscv64-20260712-2537.qcow2", "sha512:" SHA512A_B64)),
+             "debian-13-nocloud-amd64.qcow2", 0, &got, &err),
+        -1);
     assert_int_equal(err.kind, SW_ERR_NOT_FOUND);
-    refuse(LIST(ITEM("disk-2026-1.qcow2", "sha512:" SHA512A_B64)), 0, SW_ERR_NOT_FOUND, "disk-2026");
+    refuse(LIST(ITEM("disk-2026-1.qcow2", "sha512:" SHA512A_B64)), 0, SW_ERR_NOT_FOUND,
+           "disk-2026");
     refuse(LIST(ITEM("disk.qcow2", "sha256:" SHA512A_B64)), 0, SW_ERR_BAD_DATA, "not a digest");
     refuse("{\"item\":[]}", 0, SW_ERR_BAD_DATA, "Debian's layout");
     refuse("{\"items\":{}}", 0, SW_ERR_BAD_DATA, "not a digest manifest");
@@ -260,10 +262,12 @@ static void decodes_base64_strictly(void **state)
     static const struct {
         const char *text, *bytes; /* NULL: refused */
     } cases[] = {
-        { "", "" },        { "Zg", "f" },      { "Zg==", "f" },   { "Zm8=", "fo" },
-        { "Zm8", "fo" },   { "Zm9v", "foo" },  { "Zm9vYg", "foob" }, { "Z", NULL },
-        { "Zg=", NULL },   { "Zg===", NULL },  { "====", NULL },  { "Zh", NULL },
-        { "Zm9v\n", NULL }, { "Zm-v", NULL },   { "Zm9vYmE", "fooba" }, { "Zm9vYmF", NULL }, { "Zm9vYmFyYg", NULL },
+        { "", "" },           { "Zg", "f" },          { "Zg==", "f" },
+        { "Zm8=", "fo" },     { "Zm8", "fo" },        { "Zm9v", "foo" },
+        { "Zm9vYg", "foob" }, { "Z", NULL },          { "Zg=", NULL },
+        { "Zg===", NULL },    { "====", NULL },       { "Zh", NULL },
+        { "Zm9v\n", NULL },   { "Zm-v", NULL },       { "Zm9vYmE", "fooba" },
+        { "Zm9vYmF", NULL },  { "Zm9vYmFyYg", NULL },
     };
 
     for (size_t i = 0; i < SW_COUNT(cases); i++) {

@@ -72,7 +72,8 @@ static void finds_names_without_regard_to_case(void **state)
     assert_int_equal(lookup_loader(&fat, "BOOTX64.EFI", &node, found), 1);
     /* 8.3 names carry their case in a flag that we do not read. */
     assert_string_equal(found, "BOOTX64.EFI");
-    assert_int_equal(lookup_loader(&fat, "A FILLER file with a long name 039.TXT", &node, found), 1);
+    assert_int_equal(lookup_loader(&fat, "A FILLER file with a long name 039.TXT", &node, found),
+                     1);
     assert_string_equal(found, "a filler file with a long name 039.txt");
     sparse_disk_done(&d);
 }

@@ -110,8 +110,9 @@ static void reads_512_and_4096_byte_sectors(void **state)
 /* Whatever bit of the primary copy is bent, the backup answers, and the remark says so. */
 static void takes_the_backup_when_the_primary_is_damaged(void **state)
 {
-    static const uint64_t where[] = { 512, 512 + 12, 512 + 16, 512 + 24, 512 + 60, 512 + 72,
-                                      512 + 80, 512 + 84, 512 + 88, 1024, 1024 + 40, 1024 + 16383 };
+    static const uint64_t where[] = { 512,      512 + 12, 512 + 16,  512 + 24,
+                                      512 + 60, 512 + 72, 512 + 80,  512 + 84,
+                                      512 + 88, 1024,     1024 + 40, 1024 + 16383 };
 
     for (size_t i = 0; i < SW_COUNT(where); i++) {
         struct sparse_disk d;
@@ -163,9 +164,17 @@ static void bounds_the_entry_table(void **state)
         uint32_t n, size;
         bool accepted;
     } cases[] = {
-        { 1, 128, true },   { 4, 256, true },         { 8192, 128, true },  { 8193, 128, false },
-        { 256, 4096, true }, { 257, 4096, false },    { 4, 120, false },    { 4, 132, false },
-        { 4, 8192, false }, { 0, 128, false },        { 0x80000000u, 128, false },
+        { 1, 128, true },
+        { 4, 256, true },
+        { 8192, 128, true },
+        { 8193, 128, false },
+        { 256, 4096, true },
+        { 257, 4096, false },
+        { 4, 120, false },
+        { 4, 132, false },
+        { 4, 8192, false },
+        { 0, 128, false },
+        { 0x80000000u, 128, false },
         { 0x20000001u, 0x80, false },
     };
 
@@ -188,7 +197,10 @@ static void refuses_partitions_outside_the_disk(void **state)
 {
     static const struct {
         uint64_t first, last;
-    } ranges[] = { { 40, 32768 }, { 50, 49 }, { 0, UINT64_MAX }, { UINT64_MAX - 1, UINT64_MAX - 1 },
+    } ranges[] = { { 40, 32768 },
+                   { 50, 49 },
+                   { 0, UINT64_MAX },
+                   { UINT64_MAX - 1, UINT64_MAX - 1 },
                    { UINT64_C(1) << 55, UINT64_C(1) << 55 } };
 
     for (size_t i = 0; i < SW_COUNT(ranges); i++) {

@@ -20,8 +20,9 @@ static void finds_the_header_of_a_program(void **state)
 
 static void reads_machine_and_subsystem(void **state)
 {
-    uint8_t h[SW_PE_HEADER_BYTES] = { 'P', 'E', 0, 0, 0x64, 0x50, [24] = 0x0b, [25] = 2,
-                                      [92] = 10 };
+    uint8_t h[SW_PE_HEADER_BYTES] = {
+        'P', 'E', 0, 0, 0x64, 0x50, [24] = 0x0b, [25] = 2, [92] = 10
+    };
     struct sw_pe_info info;
 
     assert_true(sw_pe_parse(h, &info));

@@ -173,8 +173,7 @@ static void streams_data_in_pieces(void **state)
 
         assert_int_equal(sw_pgp_verify_open(k.span, s.span, &v, &err), 0);
         for (size_t at = 0; at < d.span.n; at += piece)
-            sw_pgp_verify_update(v, d.span.p + at,
-                                 d.span.n - at < piece ? d.span.n - at : piece);
+            sw_pgp_verify_update(v, d.span.p + at, d.span.n - at < piece ? d.span.n - at : piece);
         if (sw_pgp_verify_finish(v, &who, &err) < 0)
             fail_msg("%s", err.msg);
         sw_pgp_verify_close(v);
@@ -363,13 +362,13 @@ static void judges_status_lines_strictly(void **state)
         "",
         NEW GOOD,
         NEW VALID("8", "00"),
-        NEW GOOD NEW VALID("8", "00"),                     /* of two different signatures   */
-        NEW GOOD VALID("2", "00"),                         /* SHA-1                         */
-        NEW GOOD VALID("8", "13"),                         /* a certification               */
+        NEW GOOD NEW VALID("8", "00"), /* of two different signatures   */
+        NEW GOOD VALID("2", "00"),     /* SHA-1                         */
+        NEW GOOD VALID("8", "13"),     /* a certification               */
         NEW GOOD VALID("x", "00"),
         NEW GOOD "[GNUPG:] VALIDSIG " FPR " 2026-11-22 1795349152 0 4 0 22 8 00 " FPR, /* cut */
         NEW GOOD VALID("8", "00") NEW "[GNUPG:] BADSIG DCC650610702EC8A A\n",
-        "GOODSIG DCC650610702EC8A A\n" VALID("8", "00"),   /* without gpg's prefix          */
+        "GOODSIG DCC650610702EC8A A\n" VALID("8", "00"), /* without gpg's prefix          */
         NEW "[GNUPG:] EXPKEYSIG DCC650610702EC8A A\n" VALID("8", "00"),
         NEW "[GNUPG:] REVKEYSIG DCC650610702EC8A A\n" VALID("8", "00"),
         NEW "[GNUPG:] EXPSIG DCC650610702EC8A A\n" VALID("8", "00"),

@@ -19,9 +19,8 @@ static const struct {
     { SW_DIGEST_MD5, "900150983cd24fb0d6963f7d28e17f72" },
     { SW_DIGEST_SHA1, "a9993e364706816aba3e25717850c26c9cd0d89d" },
     { SW_DIGEST_SHA256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
-    { SW_DIGEST_SHA512,
-      "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
-      "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f" },
+    { SW_DIGEST_SHA512, "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+                        "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f" },
 };
 
 static uint8_t pattern[1000];
@@ -62,8 +61,8 @@ static void computes_the_published_vectors(void **state)
         sw_digest_format(&v, text);
         assert_string_equal(strchr(text, ':') + 1, known[i].abc);
         assert_int_equal(strlen(known[i].abc), 2 * sw_digest_size(known[i].alg));
-        assert_int_equal(strncmp(text, sw_digest_alg_name(v.alg), strlen(sw_digest_alg_name(v.alg))),
-                         0);
+        assert_int_equal(
+            strncmp(text, sw_digest_alg_name(v.alg), strlen(sw_digest_alg_name(v.alg))), 0);
     }
 }
 
@@ -97,10 +96,17 @@ static void continues_from_a_saved_state_at_every_byte(void **state)
 static void saves_the_documented_layout(void **state)
 {
     static const uint8_t fresh[] = {
-        'S', 'W', 'D', 1, SW_DIGEST_SHA256, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0,
-        0x67, 0xe6, 0x09, 0x6a, 0x85, 0xae, 0x67, 0xbb, 0x72, 0xf3, 0x6e, 0x3c, 0x3a, 0xf5, 0x4f,
-        0xa5, 0x7f, 0x52, 0x0e, 0x51, 0x8c, 0x68, 0x05, 0x9b, 0xab, 0xd9, 0x83, 0x1f, 0x19, 0xcd,
-        0xe0, 0x5b, 'a', 'b', 'c',
+        'S',  'W',  'D',  1,    SW_DIGEST_SHA256,
+        0,    0,    0,    3,    0,
+        0,    0,    0,    0,    0,
+        0,    0x67, 0xe6, 0x09, 0x6a,
+        0x85, 0xae, 0x67, 0xbb, 0x72,
+        0xf3, 0x6e, 0x3c, 0x3a, 0xf5,
+        0x4f, 0xa5, 0x7f, 0x52, 0x0e,
+        0x51, 0x8c, 0x68, 0x05, 0x9b,
+        0xab, 0xd9, 0x83, 0x1f, 0x19,
+        0xcd, 0xe0, 0x5b, 'a',  'b',
+        'c',
     };
     uint8_t saved[SW_DIGEST_STATE_MAX];
     struct sw_digest *d = open_ok(SW_DIGEST_SHA256);
@@ -174,7 +180,8 @@ static void parses_what_the_importer_accepts(void **state)
                      0);
     struct sw_digest_value abc = digest_of(SW_DIGEST_SHA256, "abc", 3);
     assert_true(sw_digest_equal(&v, &abc));
-    assert_int_equal(sw_digest_parse("sha-1:a9993e364706816aba3e25717850c26c9cd0d89d", &v, &err), 0);
+    assert_int_equal(sw_digest_parse("sha-1:a9993e364706816aba3e25717850c26c9cd0d89d", &v, &err),
+                     0);
     assert_int_equal(v.alg, SW_DIGEST_SHA1);
     assert_int_equal(sw_digest_alg_parse("SHA-512"), SW_DIGEST_SHA512);
     assert_int_equal(sw_digest_alg_parse("sha384"), SW_DIGEST_NONE);
