@@ -318,6 +318,26 @@ static void stops_waiting_for_a_pipe_when_cancelled(void **state)
     sw_cancel_done(&cancel);
 }
 
+/* Opening must not wait for a writer either: nothing could cancel that. */
+static void stops_waiting_for_a_fifo_when_cancelled(void **state)
+{
+    const struct place *p = *state;
+    struct sw_err err = { 0 };
+    struct sw_cancel cancel;
+    char got[8];
+
+    assert_int_equal(sw_cancel_init(&cancel, &err), 0);
+    assert_int_equal(mkfifo(p->path, 0600), 0);
+    alarm(20); /* a blocked open() would never end */
+    struct sw_source *s = must_open(p->path, &cancel);
+    sw_cancel_set(&cancel);
+    assert_int_equal(s->ops->read(s, got, sizeof(got), &err), -1);
+    alarm(0);
+    assert_int_equal(err.kind, SW_ERR_CANCELLED);
+    sw_source_close(s);
+    sw_cancel_done(&cancel);
+}
+
 static void says_what_is_wrong_with_a_path(void **state)
 {
     const struct place *p = *state;
@@ -346,6 +366,7 @@ int main(void)
         PLACED(streams_pipes_and_sockets),
         PLACED(waits_for_the_writer_of_a_fifo),
         PLACED(stops_waiting_for_a_pipe_when_cancelled),
+        PLACED(stops_waiting_for_a_fifo_when_cancelled),
         PLACED(says_what_is_wrong_with_a_path),
     };
     return cmocka_run_group_tests_name("importer/source_file", tests, NULL, NULL);

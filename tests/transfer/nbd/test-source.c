@@ -186,6 +186,29 @@ static void gives_up_after_the_retries(void **state)
     sw_source_close(s);
 }
 
+/* Each piece fails when it is asked for the first time: far more failures than retries, but never
+ * two in a row that bring nothing. */
+static void counts_attempts_anew_after_progress(void **state)
+{
+    struct nbd_server *server = *state;
+    struct sw_http_options o = { .retries = 1, .connections = 1 };
+    struct sw_err err = { 0 };
+    char pread[256];
+
+    snprintf(pread, sizeof(pread),
+             "pread=f=%s/seen.$4; if [ -e $f ]; then head -c $3 /dev/zero; else : > $f; "
+             "echo EIO once >&2; exit 1; fi",
+             server->dir);
+    nbd_server_nbdkit(server, ARGS("eval", "get_size=echo 16M", pread));
+    struct sw_source *s = must_open(server->uri, &o);
+    uint8_t *got = malloc(DISK);
+    if (s->ops->read_at(s, 0, got, DISK, 0, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_true(sw_is_zero(got, DISK));
+    free(got);
+    sw_source_close(s);
+}
+
 static void does_not_retry_what_is_forbidden(void **state)
 {
     struct nbd_server *server = *state;
@@ -461,6 +484,7 @@ int main(void)
         SERVED(reads_odd_ranges_from_a_server_with_whole_blocks_only),
         SERVED(never_takes_a_failed_read_for_data),
         SERVED(gives_up_after_the_retries),
+        SERVED(counts_attempts_anew_after_progress),
         SERVED(does_not_retry_what_is_forbidden),
         SERVED(goes_on_when_the_server_comes_back),
         SERVED(refuses_a_server_that_comes_back_with_another_size),
