@@ -261,24 +261,6 @@ static void describe(struct qcow2 *q)
              q->h.codec == SW_CODEC_ZSTD ? ", zstd" : "", q->h.extended_l2 ? ", extended L2" : "");
 }
 
-static int take_header(struct qcow2 *q, struct sw_span head, struct sw_err *err)
-{
-    if (sw_qcow2_parse_header(head, &q->limits, &q->h, err) < 0)
-        return -1;
-    q->base.guest_size = q->h.size;
-    q->base.has_header = true;
-    describe(q);
-    q->map.max_bytes = q->late.max_bytes =
-        (size_t)(q->limits.table_memory - (uint64_t)q->h.l1_entries * sizeof(struct l2_ref));
-    if (q->h.backing_off)
-        q->stage = STAGE_BACKING;
-    else if (q->h.l1_entries)
-        q->stage = STAGE_L1;
-    else
-        begin_l2(q);
-    return 0;
-}
-
 /* The name is shown, printable characters only, and never opened. */
 static int refuse_backing(struct sw_span name, struct sw_err *err)
 {
@@ -292,6 +274,30 @@ static int refuse_backing(struct sw_span name, struct sw_err *err)
                       "the image needs a backing file '%s', which is never opened: flatten it with "
                       "'qemu-img convert -O qcow2'",
                       text);
+}
+
+static int take_header(struct qcow2 *q, struct sw_span head, struct sw_err *err)
+{
+    if (sw_qcow2_parse_header(head, &q->limits, &q->h, err) < 0)
+        return -1;
+    q->base.guest_size = q->h.size;
+    q->base.has_header = true;
+    describe(q);
+    q->map.max_bytes = q->late.max_bytes =
+        (size_t)(q->limits.table_memory - (uint64_t)q->h.l1_entries * sizeof(struct l2_ref));
+    if (q->h.backing_off && q->h.backing_off < head.n) {
+        struct sw_span name = { head.p + q->h.backing_off, head.n - q->h.backing_off };
+
+        name.n = name.n < q->h.backing_len ? name.n : q->h.backing_len;
+        return refuse_backing(name, err);
+    }
+    if (q->h.backing_off)
+        q->stage = STAGE_BACKING;
+    else if (q->h.l1_entries)
+        q->stage = STAGE_L1;
+    else
+        begin_l2(q);
+    return 0;
 }
 
 static int take_l2(struct qcow2 *q, size_t *index, size_t end, struct sw_span table,
@@ -528,8 +534,11 @@ static int push_step(struct qcow2 *q, struct sw_span bytes, const struct sw_out 
         return sw_err_set(err, SW_ERR_BAD_DATA, "tables overlap at offset %llu",
                           (unsigned long long)meta_off);
 
+    /* Nothing forbids a guest cluster to read a table's bytes. */
     size_t n = (size_t)sw_min_u64(bytes.n, meta_len - q->meta_have);
     q->pos = from + n;
+    if (place_region(q, from, q->pos, out, err) < 0)
+        return -1;
     return collect(q, meta_len, (struct sw_span){ bytes.p, n }, err);
 }
 
