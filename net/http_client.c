@@ -447,18 +447,18 @@ int sw_http_step(struct sw_http_client *c, int64_t wait_ns, struct sw_err *err)
 
     if (c->resume_rc != CURLE_OK)
         return finish(c, c->resume_rc, err);
+    /* Wait first, work then: who gets bytes has them at once, and a request that was just started or
+     * resumed has a timer due, which ends the wait. A paused one would sleep for nothing. */
+    if (wait_ns > 0 && !c->paused)
+        curl_multi_poll(c->multi, &cancel, c->config->cancel ? 1 : 0, wait_ms(c, wait_ns), NULL);
+    if (sw_cancelled(c->config->cancel))
+        return sw_err_set(err, SW_ERR_CANCELLED, "cancelled");
     CURLMcode mc = curl_multi_perform(c->multi, &running);
     if (mc != CURLM_OK)
         return sw_err_set(err, SW_ERR_INTERNAL, "libcurl: %s", curl_multi_strerror(mc));
     if (take_result(c, &rc))
         return finish(c, rc, err);
-    if (check_stall(c, err) < 0)
-        return -1;
-    if (wait_ns > 0)
-        curl_multi_poll(c->multi, &cancel, c->config->cancel ? 1 : 0, wait_ms(c, wait_ns), NULL);
-    if (sw_cancelled(c->config->cancel))
-        return sw_err_set(err, SW_ERR_CANCELLED, "cancelled");
-    return 0;
+    return check_stall(c, err);
 }
 
 int sw_http_perform(struct sw_http_client *c, const struct sw_http_request *req,

@@ -324,7 +324,10 @@ class Streams(Case):
 
     def test_odd_reads(self):
         for chunk in ("1000", "16385", "3Mi"):
+            started = time.monotonic()
             self.good(self.url("noranges"), "--chunk", chunk)
+            # A full buffer must end the wait: 400 reads that each sleep 200 ms are 80 s.
+            self.assertLess(time.monotonic() - started, 5)
 
     def test_a_slow_consumer_is_no_stall(self):
         r = self.good(self.url("noranges"), "--chunk", "1Mi", "--pause-ms", "150", "--stall-ms", "100")
