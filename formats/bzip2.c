@@ -13,12 +13,12 @@ enum { HEADER_SIZE = 4 }; /* "BZh" and the level, '1' to '9' */
 
 struct sw_decoder {
     bz_stream strm;
-    bool active;      /* strm is initialised */
-    uint64_t limit;   /* bytes               */
+    bool active;    /* strm is initialised */
+    uint64_t limit; /* bytes               */
     enum bz_state state;
     uint64_t streams; /* complete ones       */
     uint8_t head[HEADER_SIZE];
-    size_t have;      /* bytes in head       */
+    size_t have; /* bytes in head       */
 };
 
 static int bad(const struct sw_decoder *d, const char *what, struct sw_err *err)

@@ -42,7 +42,7 @@ static bool is_gzip(struct sw_span head)
  * (its size byte is never zero) or by the index (which begins with zero): both are possible. */
 static bool is_xz(struct sw_span head)
 {
-    if (!begins(head, "\xfd" "7zXZ\0", 6))
+    if (!begins(head, "\xfd\x37zXZ\0", 6))
         return false;
     if (head.n < 8)
         return true;

@@ -23,7 +23,7 @@ struct sw_decode_io {
     struct sw_span in; /* not yet consumed                         */
     uint8_t *out;      /* room for out_cap bytes                   */
     size_t out_cap;
-    size_t out_len;    /* bytes of out that are filled             */
+    size_t out_len; /* bytes of out that are filled             */
 };
 
 enum sw_wrap {

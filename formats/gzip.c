@@ -189,7 +189,8 @@ static int on_fixed(struct sw_decoder *d, struct sw_decode_io *io, struct sw_err
         return bad(d, d->members ? "garbage behind the last member" : "not a gzip header", err);
     if (d->field[2] != 8)
         return sw_err_set(err, SW_ERR_UNSUPPORTED,
-                          "gzip: member %" PRIu64 ": compression method %u, only 8 (deflate) exists",
+                          "gzip: member %" PRIu64
+                          ": compression method %u, only 8 (deflate) exists",
                           d->members + 1, d->field[2]);
     if (d->field[3] & FRESERVED)
         return bad(d, "reserved header flags are set", err);

@@ -10,10 +10,10 @@
 
 struct sw_decoder {
     lzma_stream strm;
-    uint64_t limit;    /* bytes                               */
-    uint64_t streams;  /* complete ones                       */
+    uint64_t limit;   /* bytes                               */
+    uint64_t streams; /* complete ones                       */
     bool in_stream;
-    unsigned padding;  /* bytes behind the last stream, mod 4 */
+    unsigned padding; /* bytes behind the last stream, mod 4 */
 };
 
 static int xz_open(const struct sw_limits *limits, struct sw_decoder **ret, struct sw_err *err)

@@ -304,7 +304,7 @@ static int feed_padding(struct sw_xz_tail *t, struct sw_span *in, struct sw_err 
 int sw_xz_tail_feed(struct sw_xz_tail *t, struct sw_span *in, enum sw_xz_tail_state *ret_state,
                     struct sw_err *err)
 {
-    static int (*const feeds[])(struct sw_xz_tail *t, struct sw_span *in, struct sw_err *err) = {
+    static int (*const feeds[])(struct sw_xz_tail * t, struct sw_span * in, struct sw_err * err) = {
         [SW_XZ_TAIL_INDEX] = feed_index,
         [SW_XZ_TAIL_FOOTER] = feed_footer,
         [SW_XZ_TAIL_PADDING] = feed_padding,

@@ -48,7 +48,7 @@
 #define SW_XZ_BLOCK_HEADER_MAX 1024
 
 struct sw_xz_stream {
-    unsigned check; /* Check ID of every block of the stream: 0 none, 1 CRC32, 4 CRC64, 10 SHA-256 */
+    unsigned check; /* Check ID of its blocks: 0 none, 1 CRC32, 4 CRC64, 10 SHA-256 */
 };
 
 /* Parse a stream header; head holds SW_XZ_HEADER_SIZE bytes or more. -1 with SW_ERR_BAD_DATA (not
@@ -67,7 +67,7 @@ struct sw_xz_look {
     enum sw_xz_what what;
     size_t need;                /* SW_XZ_MORE: at most SW_XZ_BLOCK_HEADER_MAX                  */
     uint32_t header_size;       /* bytes                                                       */
-    bool has_uncompressed_size;
+    bool has_uncompressed_size; /* the header says it                                          */
     uint64_t uncompressed_size; /* bytes; 0 when the header does not say                       */
     uint64_t unpadded_size;     /* header, data and check as the index counts them; 0: not said */
     uint64_t total_size;        /* unpadded_size rounded up to 4: to the next block; 0: not said */

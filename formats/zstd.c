@@ -14,8 +14,16 @@
 
 #include "formats/decode_io.h"
 
-enum zs_state { ZS_NEXT, ZS_MAGIC, ZS_HEADER, ZS_REPLAY, ZS_BODY, ZS_SKIP_SIZE, ZS_SKIP,
-                ZS_STATE_COUNT_ };
+enum zs_state {
+    ZS_NEXT,
+    ZS_MAGIC,
+    ZS_HEADER,
+    ZS_REPLAY,
+    ZS_BODY,
+    ZS_SKIP_SIZE,
+    ZS_SKIP,
+    ZS_STATE_COUNT_,
+};
 
 enum { MAGIC_SIZE = 4, HEADER_MAX = 18 };
 #define MAGIC_FRAME 0xfd2fb528u
@@ -23,15 +31,15 @@ enum { MAGIC_SIZE = 4, HEADER_MAX = 18 };
 
 struct sw_decoder {
     ZSTD_DCtx *ctx;
-    uint64_t limit;  /* bytes                                        */
-    uint64_t base;   /* bytes of ctx without buffers                 */
+    uint64_t limit; /* bytes                        */
+    uint64_t base;  /* bytes of ctx without buffers */
     enum zs_state state;
-    uint64_t frames; /* complete ones, skippable included            */
-    uint8_t head[HEADER_MAX]; /* magic and frame header of this frame */
-    size_t have;     /* bytes in head (or in the skippable's size)   */
-    size_t replayed; /* bytes of head that libzstd has seen          */
-    uint64_t skip;   /* bytes of a skippable frame still to come     */
-    bool holds_back; /* the output was full: there may be more in it */
+    uint64_t frames;          /* complete ones, skippable included            */
+    uint8_t head[HEADER_MAX]; /* magic and frame header of this frame         */
+    size_t have;              /* bytes in head (or in the skippable's size)   */
+    size_t replayed;          /* bytes of head that libzstd has seen          */
+    uint64_t skip;            /* bytes of a skippable frame still to come     */
+    bool holds_back;          /* the output was full: there may be more in it */
 };
 
 static int bad(const struct sw_decoder *d, const char *what, struct sw_err *err)
@@ -254,12 +262,8 @@ static int on_skip(struct sw_decoder *d, struct sw_decode_io *io, struct sw_err 
 
 static int (*const states[ZS_STATE_COUNT_])(struct sw_decoder *d, struct sw_decode_io *io,
                                             struct sw_err *err) = {
-    [ZS_NEXT] = on_next,
-    [ZS_MAGIC] = on_magic,
-    [ZS_HEADER] = on_header,
-    [ZS_REPLAY] = on_replay,
-    [ZS_BODY] = on_body,
-    [ZS_SKIP_SIZE] = on_skip_size,
+    [ZS_NEXT] = on_next,     [ZS_MAGIC] = on_magic, [ZS_HEADER] = on_header,
+    [ZS_REPLAY] = on_replay, [ZS_BODY] = on_body,   [ZS_SKIP_SIZE] = on_skip_size,
     [ZS_SKIP] = on_skip,
 };
 
@@ -274,9 +278,9 @@ static int zs_open(const struct sw_limits *limits, struct sw_decoder **ret, stru
     d->limit = limits->decoder_memory;
     d->ctx = ZSTD_createDCtx();
     /* As far as libzstd goes: check_header() is the limit. */
-    if (!d->ctx || ZSTD_isError(ZSTD_DCtx_setParameter(
-                       d->ctx, ZSTD_d_windowLogMax,
-                       ZSTD_dParam_getBounds(ZSTD_d_windowLogMax).upperBound))) {
+    if (!d->ctx ||
+        ZSTD_isError(ZSTD_DCtx_setParameter(
+            d->ctx, ZSTD_d_windowLogMax, ZSTD_dParam_getBounds(ZSTD_d_windowLogMax).upperBound))) {
         ZSTD_freeDCtx(d->ctx);
         free(d);
         return sw_err_set(err, SW_ERR_INTERNAL, "zstd: out of memory");

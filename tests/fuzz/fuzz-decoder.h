@@ -24,7 +24,9 @@ struct fuzz_run {
     } while (0)
 
 static const struct sw_limits fuzz_limits = {
-    .guest_size = UINT64_C(1) << 30, .table_memory = 1u << 20, .decoder_memory = 8u << 20,
+    .guest_size = UINT64_C(1) << 30,
+    .table_memory = 1u << 20,
+    .decoder_memory = 8u << 20,
 };
 
 /* One step; the room lies in a block of its own, for ASan. Returns bytes used, or -1. */

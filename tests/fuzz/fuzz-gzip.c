@@ -29,8 +29,9 @@ static void check_engines(const uint8_t *data, size_t size)
 static bool wrap(const uint8_t *data, size_t size, uint8_t *ret, size_t *ret_n)
 {
     static uint8_t out[FUZZ_OUT_MAX];
-    z_stream z = { .next_in = (Bytef *)data, .avail_in = (uInt)size, .next_out = out,
-                   .avail_out = sizeof(out) };
+    z_stream z = {
+        .next_in = (Bytef *)data, .avail_in = (uInt)size, .next_out = out, .avail_out = sizeof(out)
+    };
     int end;
 
     FUZZ_CHECK(inflateInit2(&z, -15) == Z_OK);

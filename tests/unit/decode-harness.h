@@ -188,8 +188,7 @@ static inline void check_every_room(const struct sw_decoder_ops *ops, const char
 }
 
 static inline void assert_refused(const struct sw_decoder_ops *ops, int ret,
-                                  const struct sw_err *err, enum sw_err_kind kind,
-                                  const char *says)
+                                  const struct sw_err *err, enum sw_err_kind kind, const char *says)
 {
     char prefix[16];
 
@@ -284,8 +283,8 @@ static inline void check_resumes(const struct sw_decoder_ops *ops, const char *f
         size_t used = 0;
 
         while (!used) /* room for everything that comes of one byte of a seed */
-            assert_int_equal(one_step(ops, d, (struct sw_span){ in.p + i, 1 }, 8192, &out, &used,
-                                      &err), 0);
+            assert_int_equal(
+                one_step(ops, d, (struct sw_span){ in.p + i, 1 }, 8192, &out, &used, &err), 0);
         if (!ops->at_boundary(d))
             continue;
         boundaries++;

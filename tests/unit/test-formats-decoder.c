@@ -17,12 +17,18 @@ static const struct {
     const char *folder;
     const char *names[12];
 } seeds[] = {
-    { SW_WRAP_GZIP, "gzip", { "gzip.gz", "pigz.gz", "igzip.gz", "stored.gz", "all-fields.gz",
-                              "two-members.gz", "empty-gzip.gz" } },
-    { SW_WRAP_XZ, "xz", { "xz.xz", "threads.xz", "pixz.xz", "sha256.xz", "no-check.xz",
-                          "filters.xz", "empty-xz.xz" } },
-    { SW_WRAP_ZSTD, "zstd", { "zstd.zst", "sized.zst", "no-check.zst", "long.zst", "pzstd.zst",
-                              "skippable.zst", "empty-zstd.zst" } },
+    { SW_WRAP_GZIP,
+      "gzip",
+      { "gzip.gz", "pigz.gz", "igzip.gz", "stored.gz", "all-fields.gz", "two-members.gz",
+        "empty-gzip.gz" } },
+    { SW_WRAP_XZ,
+      "xz",
+      { "xz.xz", "threads.xz", "pixz.xz", "sha256.xz", "no-check.xz", "filters.xz",
+        "empty-xz.xz" } },
+    { SW_WRAP_ZSTD,
+      "zstd",
+      { "zstd.zst", "sized.zst", "no-check.zst", "long.zst", "pzstd.zst", "skippable.zst",
+        "empty-zstd.zst" } },
     { SW_WRAP_BZIP2, "bzip2", { "bzip2.bz2", "small.bz2", "lbzip2.bz2", "empty-bzip2.bz2" } },
 };
 
@@ -60,19 +66,19 @@ static void looks_past_the_magic(void **state)
         const char *bytes;
         size_t n;
     } impostors[] = {
-        { "\x1f\x8b\x07\0\0\0\0\0\0\3", 10 },                /* method */
-        { "\x1f\x8b\x08\x80\0\0\0\0\0\3", 10 },              /* reserved flag */
-        { "\x1f\x8b\x08\0\0\0\0\0\0\3\x07", 11 },            /* block type 3 */
-        { "\x1f\x8b\x08\0\0\0\0\0\0\3\1\5\0\0\0", 15 },      /* stored length without inverse */
-        { "\xfd" "7zXZ\0\1\4", 8 },                          /* first flag byte */
-        { "\xfd" "7zXZ\0\0\x14", 8 },                        /* reserved flags */
-        { "\xfd" "7zXZ\0\0\4\xe6\xd6\xb4\x47", 12 },         /* CRC32 of the flags */
-        { "\x28\xb5\x2f\xfd\x08\x58\0\0\0", 9 },             /* reserved bit */
-        { "\x28\xb5\x2f\xfd\0\x58\x06\0\0", 9 },             /* block type 3 */
-        { "\x50\x2a\x4d\x18\4\0\0\0abcdLZ4!", 16 },          /* skippable, then something else */
+        { "\x1f\x8b\x07\0\0\0\0\0\0\3", 10 },           /* method */
+        { "\x1f\x8b\x08\x80\0\0\0\0\0\3", 10 },         /* reserved flag */
+        { "\x1f\x8b\x08\0\0\0\0\0\0\3\x07", 11 },       /* block type 3 */
+        { "\x1f\x8b\x08\0\0\0\0\0\0\3\1\5\0\0\0", 15 }, /* stored length without inverse */
+        { "\xfd\x37zXZ\0\1\4", 8 },                     /* first flag byte */
+        { "\xfd\x37zXZ\0\0\x14", 8 },                   /* reserved flags */
+        { "\xfd\x37zXZ\0\0\4\xe6\xd6\xb4\x47", 12 },    /* CRC32 of the flags */
+        { "\x28\xb5\x2f\xfd\x08\x58\0\0\0", 9 },        /* reserved bit */
+        { "\x28\xb5\x2f\xfd\0\x58\x06\0\0", 9 },        /* block type 3 */
+        { "\x50\x2a\x4d\x18\4\0\0\0abcdLZ4!", 16 },     /* skippable, then something else */
         { "\x50\x2a\x4d\x18\xff\xff\xff\xff\x28\xb5\x2f\xfd", 12 }, /* skippable, out of sight */
-        { "BZh0\x31\x41\x59\x26\x53\x59", 10 },              /* level */
-        { "BZh9\x31\x41\x59\x26\x53\x58", 10 },              /* block magic */
+        { "BZh0\x31\x41\x59\x26\x53\x59", 10 },                     /* level */
+        { "BZh9\x31\x41\x59\x26\x53\x58", 10 },                     /* block magic */
         { "BZhello", 7 },
         { "QFI\xfb\0\0\0\3", 8 },
     };

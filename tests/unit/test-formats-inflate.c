@@ -54,8 +54,8 @@ static struct bytes deflate_raw(const uint8_t *text, size_t n, int wbits, int fl
     struct bytes b = { .p = malloc(2 * n + 1000) };
     z_stream z = { 0 };
 
-    assert_int_equal(deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, wbits, 9,
-                                  Z_DEFAULT_STRATEGY), Z_OK);
+    assert_int_equal(
+        deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, wbits, 9, Z_DEFAULT_STRATEGY), Z_OK);
     z.next_in = (Bytef *)text;
     z.avail_in = (uInt)n;
     z.next_out = b.p;

@@ -3,7 +3,7 @@
 
 static const struct sw_decoder_ops *const ops = &sw_xz_decoder;
 static const char *const seeds[] = {
-    "xz.xz",      "threads.xz",     "flushed.xz", "pixz.xz",     "crc32.xz", "sha256.xz",
+    "xz.xz",       "threads.xz",     "flushed.xz", "pixz.xz",     "crc32.xz",  "sha256.xz",
     "no-check.xz", "two-streams.xz", "filters.xz", "empty-xz.xz", "padded.xz", NULL,
 };
 
@@ -36,14 +36,16 @@ static void refuses_garbage_behind_the_last_stream(void **state)
 {
     check_garbage_behind(ops, "xz", "xz.xz", "garbage behind", 14, "garbage behind stream 1");
     check_garbage_behind(ops, "xz", "padded.xz", "garbage behind", 14, "garbage behind stream 1");
-    check_garbage_behind(ops, "xz", "xz.xz", "\xfd" "7zXZ", 5, "truncated in stream 2");
+    check_garbage_behind(ops, "xz", "xz.xz", "\xfd\x37zXZ", 5, "truncated in stream 2");
 }
 
 static void wants_padding_in_fours(void **state)
 {
     check_garbage_behind(ops, "xz", "xz.xz", "\0", 1, "truncated in the padding");
     check_garbage_behind(ops, "xz", "padded.xz", "\0\0\0", 3, "truncated in the padding");
-    check_garbage_behind(ops, "xz", "xz.xz", "\0\0\xfd" "7zXZ", 7, "multiple of four");
+    check_garbage_behind(ops, "xz", "xz.xz",
+                         "\0\0\xfd\x37zXZ",
+                         7, "multiple of four");
 }
 
 static void refuses_what_is_not_xz(void **state)
@@ -56,7 +58,7 @@ static void refuses_what_is_not_xz(void **state)
 /* Check ID 2 is reserved: the flags' CRC32 is right, so only the check can be the complaint. */
 static void refuses_a_check_it_cannot_verify(void **state)
 {
-    static const uint8_t head[] = "\xfd" "7zXZ\0\0\x02\xd3\x73\xd7\xaf";
+    static const uint8_t head[] = "\xfd\x37zXZ\0\0\x02\xd3\x73\xd7\xaf";
 
     check_refuses(ops, (struct sw_span){ head, 12 }, SW_ERR_UNSUPPORTED, "integrity check");
 }

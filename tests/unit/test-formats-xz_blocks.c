@@ -44,8 +44,8 @@ static int decode_block(struct walk *w, size_t room, struct bytes *out, struct s
     return 0;
 }
 
-static int walk_block(struct walk *w, const struct sw_xz_look *look, size_t room,
-                      struct bytes *out, struct sw_err *err)
+static int walk_block(struct walk *w, const struct sw_xz_look *look, size_t room, struct bytes *out,
+                      struct sw_err *err)
 {
     const uint8_t *start = w->at.p;
 
@@ -151,7 +151,9 @@ static void decodes_files_of_every_tool_block_by_block(void **state)
  * decoder, each from its own bytes only. */
 static void decodes_blocks_in_any_order(void **state)
 {
-    struct { size_t pos, len, out_pos, out_len; } blocks[8];
+    struct {
+        size_t pos, len, out_pos, out_len;
+    } blocks[8];
     auto_bytes in = load_seed("xz_blocks", "threads.xz");
     auto_bytes plain = load_seed("gzip", "plain");
     struct sw_xz_stream stream;
@@ -163,8 +165,8 @@ static void decodes_blocks_in_any_order(void **state)
     for (;; n++) {
         struct sw_xz_look look;
 
-        assert_int_equal(sw_xz_look(&stream, (struct sw_span){ in.p + pos, in.n - pos }, &look,
-                                    &err), 0);
+        assert_int_equal(
+            sw_xz_look(&stream, (struct sw_span){ in.p + pos, in.n - pos }, &look, &err), 0);
         if (look.what == SW_XZ_INDEX)
             break;
         assert_true(look.total_size && look.has_uncompressed_size);
@@ -183,8 +185,9 @@ static void decodes_blocks_in_any_order(void **state)
         bool ended = false;
 
         assert_int_equal(sw_xz_block_start(d, &stream, block, &header, &err), 0);
-        struct sw_decode_io io = { { block.p + header, block.n - header }, out,
-                                   blocks[n].out_len, 0 };
+        struct sw_decode_io io = {
+            { block.p + header, block.n - header }, out, blocks[n].out_len, 0
+        };
         assert_int_equal(sw_xz_block_step(d, &io, &ended, &err), 0);
         assert_true(ended);
         assert_int_equal(io.in.n, 0);
@@ -241,7 +244,8 @@ static void verifies_the_index_of_a_resumed_stream(void **state)
         assert_int_equal(sw_xz_tail_reset(w.tail, &w.stream, &err), 0);
         for (unsigned i = 0; i < 3 && order[way][i] < 9; i++)
             assert_int_equal(sw_xz_tail_append(w.tail, w.pairs[order[way][i]].unpadded,
-                                               w.pairs[order[way][i]].uncompressed, &err), 0);
+                                               w.pairs[order[way][i]].uncompressed, &err),
+                             0);
         assert_int_equal(sw_xz_tail_feed(w.tail, &tail, &tail_state, &err), way ? -1 : 0);
         if (way)
             assert_refused(&sw_xz_decoder, -1, &err, SW_ERR_BAD_DATA, "the index does not match");
@@ -290,14 +294,14 @@ static void keeps_to_the_memory_limit(void **state)
 
     assert_int_equal(sw_xz_stream_header(span_of(&in), &stream, &err), 0);
     assert_int_equal(sw_xz_block_open(&small, &d, &err), 0);
-    assert_refused(&sw_xz_decoder,
-                   sw_xz_block_start(d, &stream, (struct sw_span){ in.p + 12, in.n - 12 }, &header,
-                                     &err),
-                   &err, SW_ERR_UNSUPPORTED, "more than the 200 KiB allowed: raise --memory");
+    assert_refused(
+        &sw_xz_decoder,
+        sw_xz_block_start(d, &stream, (struct sw_span){ in.p + 12, in.n - 12 }, &header, &err),
+        &err, SW_ERR_UNSUPPORTED, "more than the 200 KiB allowed: raise --memory");
     sw_xz_block_close(d);
 }
 
-static void wants_padding_in_fours_and_finds_the_next_stream(void **state)
+static void wants_padding_in_fours(void **state)
 {
     static const char *const bad[] = { "\0", "\0\0\0x", "\0\0\0\0\0" };
     static const size_t bad_n[] = { 1, 4, 5 };
@@ -329,7 +333,7 @@ int main(void)
         cmocka_unit_test(verifies_the_index_of_a_resumed_stream),
         cmocka_unit_test(refuses_every_truncation_and_bit_flip),
         cmocka_unit_test(keeps_to_the_memory_limit),
-        cmocka_unit_test(wants_padding_in_fours_and_finds_the_next_stream),
+        cmocka_unit_test(wants_padding_in_fours),
         cmocka_unit_test(closes_nothing),
     };
 

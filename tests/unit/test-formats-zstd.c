@@ -3,8 +3,8 @@
 
 static const struct sw_decoder_ops *const ops = &sw_zstd_decoder;
 static const char *const seeds[] = {
-    "zstd.zst",  "sized.zst",      "no-check.zst",  "long.zst",
-    "pzstd.zst", "two-frames.zst", "skippable.zst", "empty-zstd.zst", NULL,
+    "zstd.zst",       "sized.zst",     "no-check.zst",   "long.zst", "pzstd.zst",
+    "two-frames.zst", "skippable.zst", "empty-zstd.zst", NULL,
 };
 
 static void decodes_in_pieces_of_any_size(void **state)
@@ -75,8 +75,8 @@ static void keeps_to_the_memory_limit(void **state)
     struct sw_err err = { 0 };
     auto_bytes out = { 0 };
 
-    assert_int_equal(decode(ops, (struct sw_span){ head27, 9 }, (struct pieces){ 0, 0 }, &out,
-                            &err), 0);
+    assert_int_equal(
+        decode(ops, (struct sw_span){ head27, 9 }, (struct pieces){ 0, 0 }, &out, &err), 0);
     assert_int_equal(out.n, 0);
     check_refuses(ops, (struct sw_span){ head28, 9 }, SW_ERR_UNSUPPORTED,
                   "(window 262144 KiB), more than the 139264 KiB allowed: raise --memory");
