@@ -209,6 +209,7 @@ static int open_image_signature(const struct sw_digest_options *o, struct sw_dig
 {
     auto_object struct object keyring = { 0 }, signature = { 0 };
 
+    plan->wants_image_signature = true;
     if (fetch(o, "keyring", o->keyring, SW_PGP_KEYRING_MAX, &keyring, err) < 0 ||
         fetch(o, "signature", o->signature, SW_PGP_SIGNATURE_MAX, &signature, err) < 0)
         return -1;
@@ -251,14 +252,21 @@ void sw_digest_plan_tee(void *ctx, const void *bytes, size_t n)
 
 int sw_digest_plan_finish(struct sw_digest_plan *plan, struct sw_err *err)
 {
-    if (!plan->image)
+    if (!plan->wants_image_signature || plan->is_signed)
         return 0;
+    if (!plan->image)
+        return sw_err_set(err, SW_ERR_DENIED, "signature of the image: it was refused before");
 
     int rc = sw_pgp_verify_finish(plan->image, &plan->signer, err);
     sw_pgp_verify_close(plan->image);
     plan->image = NULL;
     plan->is_signed = rc == 0;
     return rc < 0 ? sw_err_wrap(err, "signature of the image") : 0;
+}
+
+int sw_digest_plan_approve(void *ctx, struct sw_err *err)
+{
+    return sw_digest_plan_finish(ctx, err);
 }
 
 void sw_digest_plan_done(struct sw_digest_plan *plan)

@@ -20,10 +20,12 @@
  *   struct sw_digest_plan plan;
  *   sw_digest_plan_make(&options, &plan, err);         before the import: fetches, may block
  *   import.want/n_want = plan.want/n_want;
- *   if (plan.image) { import.tee = sw_digest_plan_tee; import.tee_ctx = &plan; }
- *   ... the engine calls tee for all served bytes, in order, from one thread; a resumed import
- *       must start over (no_resume), as gpgv's state cannot be saved ...
- *   sw_digest_plan_finish(&plan, err);                 after the last byte, before it is visible
+ *   if (plan.image) {
+ *       import.tee = sw_digest_plan_tee;               all served bytes, in order, one thread
+ *       import.approve = sw_digest_plan_approve;       after the last byte, before it is visible
+ *       import.tee_ctx = &plan;
+ *       import.no_resume = true;                       gpgv's state cannot be saved
+ *   }
  *   sw_digest_plan_done(&plan);                        always
  *
  * One thread at a time; make is called before the transfer's threads exist. */
@@ -49,7 +51,8 @@ struct sw_digest_options {
 struct sw_digest_plan {
     struct sw_digest_want want[SW_DIGEST_PLAN_MAX];
     unsigned n_want;
-    struct sw_pgp_verifier *image; /* not NULL: tee all served bytes, then finish            */
+    bool wants_image_signature;
+    struct sw_pgp_verifier *image; /* not NULL: tee all served bytes, then finish              */
     bool is_signed;                /* `signer` is filled: now (manifest), or by finish (image) */
     struct sw_pgp_signer signer;
     char *from; /* owned; what want[].from of the manifest points at */
@@ -65,9 +68,14 @@ int sw_digest_plan_make(const struct sw_digest_options *o, struct sw_digest_plan
 /* ctx is the plan. Never fails; does nothing when no image signature is wanted. */
 void sw_digest_plan_tee(void *ctx, const void *bytes, size_t n);
 
-/* 0, or -1 with SW_ERR_DENIED when the image is not what was signed. 0 when nothing was wanted. */
+/* 0, or -1 with SW_ERR_DENIED when the image is not what was signed. 0 when nothing was wanted. The
+ * answer stays: calling again, after a refusal too, gives the same one. */
 SW_MUST_CHECK
 int sw_digest_plan_finish(struct sw_digest_plan *plan, struct sw_err *err);
+
+/* The same for the engine's hook; ctx is the plan. */
+SW_MUST_CHECK
+int sw_digest_plan_approve(void *ctx, struct sw_err *err);
 
 void sw_digest_plan_done(struct sw_digest_plan *plan);
 

@@ -163,8 +163,22 @@ static void checks_the_signature_of_the_image_itself(void **state)
         assert_int_equal(sw_digest_plan_finish(&plan, &err), i ? -1 : 0);
         assert_int_equal(plan.is_signed, !i);
         assert_int_equal(err.kind, i ? SW_ERR_DENIED : SW_ERR_NONE);
+        /* Asking again does not change the answer. */
+        assert_int_equal(sw_digest_plan_approve(&plan, &err), i ? -1 : 0);
         sw_digest_plan_done(&plan);
     }
+}
+
+/* Nobody fed the bytes: that is no signature either. */
+static void refuses_an_image_that_was_never_seen(void **state)
+{
+    struct sw_err err = { 0 };
+
+    REQUIRE_GPG();
+    assert_int_equal(make(NULL, "disk.sig", "one.asc", &err), 0);
+    assert_int_equal(sw_digest_plan_approve(&plan, &err), -1);
+    assert_int_equal(err.kind, SW_ERR_DENIED);
+    sw_digest_plan_done(&plan);
 }
 
 static void takes_up_to_four_checksums(void **state)
@@ -193,6 +207,7 @@ int main(void)
         cmocka_unit_test(refuses_options_that_do_not_go_together),
         cmocka_unit_test(believes_the_name_of_a_sidecar),
         cmocka_unit_test(checks_the_signature_of_the_image_itself),
+        cmocka_unit_test(refuses_an_image_that_was_never_seen),
         cmocka_unit_test(takes_up_to_four_checksums),
     };
     return cmocka_run_group_tests_name("importer/digest_source", tests, setup, teardown);
