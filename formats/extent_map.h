@@ -23,7 +23,8 @@ struct sw_extent {
 };
 
 struct sw_extent_map {
-    struct sw_extent *v; /* [0, sorted) ascending by file_off, then [sorted, n) as they were added */
+    struct sw_extent
+        *v; /* [0, sorted) ascending by file_off, then [sorted, n) as they were added */
     size_t n, cap, sorted;
     size_t max_bytes;
 };

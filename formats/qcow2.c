@@ -17,47 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "formats/extent_map.h"
-#include "formats/qcow2_header.h"
-#include "formats/reader.h"
+#include "formats/qcow2_impl.h"
 
-enum stage { STAGE_HEADER, STAGE_BACKING, STAGE_L1, STAGE_L2, STAGE_COMPLETE };
-
-/* Compressed clusters are addressed in sectors: the last one may hold the start of another. */
-#define SECTOR 512
-
-struct l2_ref {
-    uint64_t off;      /* of the table in the file */
-    uint32_t l1_index;
-};
-
-struct qcow2 {
-    struct sw_reader base;
-    struct sw_limits limits;
-    struct sw_qcow2_header h;
-    uint64_t file_size; /* UINT64_MAX until known */
-    enum stage stage;
-
-    struct l2_ref *l2;  /* in L1 order while the L1 is read, then sorted by off       */
-    size_t l2_n, l2_cap;
-    uint64_t l1_have;   /* bytes of the L1 table read                                  */
-    size_t l2_behind;   /* [l2_behind, l2_split): had passed by before the L1 said so */
-    size_t l2_split;
-    size_t l2_ahead;    /* [l2_ahead, l2_n): still to come                             */
-
-    uint8_t *meta;      /* the range that is passing by, as far as it has come         */
-    size_t meta_have;
-
-    uint64_t pos;        /* the stream up to here has been pushed                      */
-    uint64_t park_until; /* park up to here although the map is complete               */
-    struct sw_extent_map map, late;
-    size_t cursor;      /* push() and keep()                                           */
-    size_t need_cursor; /* needed(), which another thread may call                     */
-};
-
-static struct qcow2 *self(struct sw_reader *base)
+static struct sw_qcow2 *self(struct sw_reader *base)
 {
-    return (struct qcow2 *)base;
+    return (struct sw_qcow2 *)base;
 }
 
 static int wrap(struct sw_err *err)
@@ -65,147 +29,24 @@ static int wrap(struct sw_err *err)
     return sw_err_wrap(err, "qcow2");
 }
 
-/* ---- from tables to extents ---------------------------------------------------------------- */
-
-/* What lies beyond the end of the file can only be the tail of its last cluster, which the writer
- * had no reason to fill: it reads as zero. More is a truncated file. */
-static int clip_to_file(const struct qcow2 *q, struct sw_extent *e, struct sw_err *err)
-{
-    uint64_t end = sw_extent_file_end(e);
-
-    if (end <= q->file_size)
-        return 0;
-    if (e->file_off >= q->file_size ||
-        end > sw_align_up(q->file_size, sw_qcow2_cluster_size(&q->h)) + SECTOR)
-        return sw_err_set(err, SW_ERR_BAD_DATA,
-                          "truncated: guest offset %llu lies at file offset %llu, but the file ends "
-                          "at %llu",
-                          (unsigned long long)e->guest_off, (unsigned long long)e->file_off,
-                          (unsigned long long)q->file_size);
-    e->file_len = (uint32_t)(q->file_size - e->file_off);
-    if (e->codec == SW_CODEC_NONE)
-        e->guest_len = e->file_len;
-    return 0;
-}
-
-/* An extent that begins behind the stream. The part of a plain run that is still to come goes to
- * the map; a compressed cluster waits until all of it is in the park. */
-static int add_late(struct qcow2 *q, const struct sw_extent *e, struct sw_err *err)
-{
-    struct sw_extent behind = *e;
-
-    if (sw_extent_file_end(e) > q->pos) {
-        if (e->codec != SW_CODEC_NONE) {
-            q->park_until = sw_max_u64(q->park_until, sw_extent_file_end(e));
-        } else {
-            struct sw_extent ahead = *e;
-            uint32_t cut = (uint32_t)(q->pos - e->file_off);
-
-            behind.file_len = behind.guest_len = cut;
-            ahead.file_off += cut;
-            ahead.guest_off += cut;
-            ahead.file_len = ahead.guest_len = e->file_len - cut;
-            if (sw_extent_map_add(&q->map, &ahead, err) < 0)
-                return -1;
-        }
-    }
-    return sw_extent_map_add(&q->late, &behind, err);
-}
-
-static int add_extent(struct qcow2 *q, struct sw_extent *e, struct sw_err *err)
-{
-    /* The disk may end inside its last cluster; decoded clusters are cut by whoever writes them. */
-    if (e->codec == SW_CODEC_NONE && e->guest_off + e->guest_len > q->h.size)
-        e->guest_len = e->file_len = (uint32_t)(q->h.size - e->guest_off);
-    if (q->file_size != UINT64_MAX && clip_to_file(q, e, err) < 0)
-        return -1;
-    q->base.data_size += e->guest_len;
-    if (e->file_off < q->pos)
-        return add_late(q, e, err);
-    return sw_extent_map_add(&q->map, e, err);
-}
-
-/* The subclusters that have data, one extent for each run of them. */
-static int add_partial(struct qcow2 *q, const struct sw_qcow2_cluster *c, uint64_t guest_off,
-                       struct sw_err *err)
-{
-    uint32_t step = (uint32_t)(sw_qcow2_cluster_size(&q->h) / 32);
-
-    for (unsigned i = 0; i < 32; i++) {
-        uint64_t guest = guest_off + (uint64_t)i * step;
-        struct sw_extent e = { .file_off = c->file_off + (uint64_t)i * step,
-                               .guest_off = guest,
-                               .file_len = step,
-                               .guest_len = step };
-
-        if (c->present >> i & 1 && guest < q->h.size && add_extent(q, &e, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int add_cluster(struct qcow2 *q, const struct sw_qcow2_cluster *c, uint64_t guest_off,
-                       struct sw_err *err)
-{
-    uint32_t size = (uint32_t)sw_qcow2_cluster_size(&q->h);
-    struct sw_extent e = {
-        .file_off = c->file_off, .guest_off = guest_off, .file_len = size, .guest_len = size
-    };
-
-    switch (c->kind) {
-    case SW_QCOW2_HOLE:
-        return 0;
-    case SW_QCOW2_PARTIAL:
-        return add_partial(q, c, guest_off, err);
-    case SW_QCOW2_COMPRESSED:
-        e.codec = q->h.codec;
-        e.file_len = c->file_len;
-        break;
-    case SW_QCOW2_DATA:
-        break;
-    }
-    return add_extent(q, &e, err);
-}
-
-static int load_l2(struct qcow2 *q, const struct l2_ref *ref, struct sw_span table,
-                   struct sw_err *err)
-{
-    uint32_t entries = sw_qcow2_l2_entries(&q->h);
-    size_t width = q->h.extended_l2 ? 16 : 8;
-    uint64_t first = (uint64_t)ref->l1_index * entries;
-
-    for (uint32_t i = 0; i < entries; i++) {
-        uint64_t guest_off = (first + i) << q->h.cluster_bits;
-        const uint8_t *p = table.p + i * width;
-        struct sw_qcow2_cluster c;
-
-        if (guest_off >= q->h.size)
-            break;
-        if (sw_qcow2_decode_l2(&q->h, sw_be64(p), width == 16 ? sw_be64(p + 8) : 0, &c, err) < 0 ||
-            add_cluster(q, &c, guest_off, err) < 0)
-            return sw_err_wrap(err, "L2 table at offset %llu", (unsigned long long)ref->off);
-    }
-    return sw_extent_map_sort(&q->map, err);
-}
-
 /* ---- stages -------------------------------------------------------------------------------- */
 
 static int by_off(const void *pa, const void *pb)
 {
-    const struct l2_ref *a = pa, *b = pb;
+    const struct sw_l2_ref *a = pa, *b = pb;
 
     if (a->off != b->off)
         return a->off < b->off ? -1 : 1;
     return a->l1_index < b->l1_index ? -1 : 1;
 }
 
-static void check_complete(struct qcow2 *q)
+static void check_complete(struct sw_qcow2 *q)
 {
     if (q->stage == STAGE_L2 && q->l2_behind == q->l2_split && q->l2_ahead == q->l2_n)
         q->stage = STAGE_COMPLETE;
 }
 
-static void begin_l2(struct qcow2 *q)
+static void begin_l2(struct sw_qcow2 *q)
 {
     size_t split = 0;
 
@@ -219,22 +60,22 @@ static void begin_l2(struct qcow2 *q)
     check_complete(q);
 }
 
-static int remember_l2(struct qcow2 *q, uint64_t off, uint32_t l1_index, struct sw_err *err)
+static int remember_l2(struct sw_qcow2 *q, uint64_t off, uint32_t l1_index, struct sw_err *err)
 {
     if (q->l2_n == q->l2_cap) {
         size_t cap = q->l2_cap ? q->l2_cap * 2 : 64;
-        struct l2_ref *l2 = realloc(q->l2, cap * sizeof(*l2));
+        struct sw_l2_ref *l2 = realloc(q->l2, cap * sizeof(*l2));
 
         if (!l2)
             return sw_err_set(err, SW_ERR_INTERNAL, "out of memory for %zu L2 tables", cap);
         q->l2 = l2;
         q->l2_cap = cap;
     }
-    q->l2[q->l2_n++] = (struct l2_ref){ .off = off, .l1_index = l1_index };
+    q->l2[q->l2_n++] = (struct sw_l2_ref){ .off = off, .l1_index = l1_index };
     return 0;
 }
 
-static int take_l1(struct qcow2 *q, struct sw_span part, struct sw_err *err)
+static int take_l1(struct sw_qcow2 *q, struct sw_span part, struct sw_err *err)
 {
     uint32_t index = (uint32_t)(q->l1_have / 8);
 
@@ -252,7 +93,7 @@ static int take_l1(struct qcow2 *q, struct sw_span part, struct sw_err *err)
     return 0;
 }
 
-static void describe(struct qcow2 *q)
+static void describe(struct sw_qcow2 *q)
 {
     uint64_t size = sw_qcow2_cluster_size(&q->h);
 
@@ -276,7 +117,7 @@ static int refuse_backing(struct sw_span name, struct sw_err *err)
                       text);
 }
 
-static int take_header(struct qcow2 *q, struct sw_span head, struct sw_err *err)
+static int take_header(struct sw_qcow2 *q, struct sw_span head, struct sw_err *err)
 {
     if (sw_qcow2_parse_header(head, &q->limits, &q->h, err) < 0)
         return -1;
@@ -284,7 +125,7 @@ static int take_header(struct qcow2 *q, struct sw_span head, struct sw_err *err)
     q->base.has_header = true;
     describe(q);
     q->map.max_bytes = q->late.max_bytes =
-        (size_t)(q->limits.table_memory - (uint64_t)q->h.l1_entries * sizeof(struct l2_ref));
+        (size_t)(q->limits.table_memory - (uint64_t)q->h.l1_entries * sizeof(struct sw_l2_ref));
     if (q->h.backing_off && q->h.backing_off < head.n) {
         struct sw_span name = { head.p + q->h.backing_off, head.n - q->h.backing_off };
 
@@ -300,14 +141,14 @@ static int take_header(struct qcow2 *q, struct sw_span head, struct sw_err *err)
     return 0;
 }
 
-static int take_l2(struct qcow2 *q, size_t *index, size_t end, struct sw_span table,
+static int take_l2(struct sw_qcow2 *q, size_t *index, size_t end, struct sw_span table,
                    struct sw_err *err)
 {
     uint64_t off = q->l2[*index].off;
 
     /* Several L1 entries may share a table; sorted, they are neighbours. */
     while (*index < end && q->l2[*index].off == off) {
-        if (load_l2(q, &q->l2[*index], table, err) < 0)
+        if (sw_qcow2_load_l2(q, &q->l2[*index], table, err) < 0)
             return -1;
         ++*index;
     }
@@ -317,7 +158,7 @@ static int take_l2(struct qcow2 *q, size_t *index, size_t end, struct sw_span ta
 
 /* ---- what comes next ------------------------------------------------------------------------ */
 
-static bool nth_table(const struct qcow2 *q, size_t from, size_t to, unsigned *nth,
+static bool nth_table(const struct sw_qcow2 *q, size_t from, size_t to, unsigned *nth,
                       uint64_t *ret_off)
 {
     for (size_t i = from; i < to; i++) {
@@ -331,7 +172,7 @@ static bool nth_table(const struct qcow2 *q, size_t from, size_t to, unsigned *n
     return false;
 }
 
-static bool nth_l1_part(const struct qcow2 *q, unsigned nth, uint64_t *ret_off, size_t *ret_len)
+static bool nth_l1_part(const struct sw_qcow2 *q, unsigned nth, uint64_t *ret_off, size_t *ret_len)
 {
     uint64_t size = (uint64_t)q->h.l1_entries * 8;
     uint64_t at = q->l1_have + (uint64_t)nth * SW_READER_WANT_MAX;
@@ -346,7 +187,7 @@ static bool nth_l1_part(const struct qcow2 *q, unsigned nth, uint64_t *ret_off, 
 static bool qcow2_want(const struct sw_reader *base, unsigned nth, uint64_t *ret_off,
                        size_t *ret_len)
 {
-    const struct qcow2 *q = (const struct qcow2 *)base;
+    const struct sw_qcow2 *q = (const struct sw_qcow2 *)base;
 
     switch (q->stage) {
     case STAGE_HEADER:
@@ -370,7 +211,7 @@ static bool qcow2_want(const struct sw_reader *base, unsigned nth, uint64_t *ret
 }
 
 /* The range that the stream will reach first of those it still has to bring. */
-static bool next_ahead(const struct qcow2 *q, uint64_t *ret_off, size_t *ret_len)
+static bool next_ahead(const struct sw_qcow2 *q, uint64_t *ret_off, size_t *ret_len)
 {
     unsigned nth = 0;
 
@@ -381,7 +222,7 @@ static bool next_ahead(const struct qcow2 *q, uint64_t *ret_off, size_t *ret_len
     return qcow2_want(&q->base, 0, ret_off, ret_len);
 }
 
-static int take(struct qcow2 *q, bool behind, struct sw_span bytes, struct sw_err *err)
+static int take(struct sw_qcow2 *q, bool behind, struct sw_span bytes, struct sw_err *err)
 {
     switch (q->stage) {
     case STAGE_HEADER:
@@ -408,7 +249,7 @@ static int truncated(uint64_t off, size_t len, size_t got, struct sw_err *err)
 
 static int qcow2_give(struct sw_reader *base, struct sw_span bytes, struct sw_err *err)
 {
-    struct qcow2 *q = self(base);
+    struct sw_qcow2 *q = self(base);
     uint64_t off = 0;
     size_t len = 0;
 
@@ -445,7 +286,7 @@ static int place_extent(const struct sw_extent *e, uint64_t from, uint64_t to,
     return out->place(out->ctx, &p, err);
 }
 
-static int place_region(struct qcow2 *q, uint64_t from, uint64_t to, const struct sw_out *out,
+static int place_region(struct sw_qcow2 *q, uint64_t from, uint64_t to, const struct sw_out *out,
                         struct sw_err *err)
 {
     size_t i = sw_extent_map_seek(&q->map, &q->cursor, from);
@@ -462,7 +303,7 @@ static int place_region(struct qcow2 *q, uint64_t from, uint64_t to, const struc
 /* Park what no extent covers. A compressed cluster covers its range but for the last sector, which
  * may hold the start of a cluster that is not known yet; when a known one starts there, the two are
  * taken to adjoin. */
-static int park_gaps(struct qcow2 *q, uint64_t from, uint64_t to, const struct sw_out *out,
+static int park_gaps(struct sw_qcow2 *q, uint64_t from, uint64_t to, const struct sw_out *out,
                      struct sw_err *err)
 {
     uint64_t covered = from, maybe = from;
@@ -471,7 +312,9 @@ static int park_gaps(struct qcow2 *q, uint64_t from, uint64_t to, const struct s
     for (; i < q->map.sorted && q->map.v[i].file_off < to; i++) {
         const struct sw_extent *e = &q->map.v[i];
         uint64_t end = sw_extent_file_end(e);
-        uint64_t sure = e->codec == SW_CODEC_NONE ? end : sw_max_u64(end, SECTOR) - SECTOR;
+        uint64_t sure = e->codec == SW_CODEC_NONE
+                            ? end
+                            : sw_max_u64(end, SW_QCOW2_SECTOR) - SW_QCOW2_SECTOR;
 
         if (e->file_off > maybe && e->file_off > covered &&
             out->park(out->ctx, covered, e->file_off - covered, err) < 0)
@@ -484,7 +327,7 @@ static int park_gaps(struct qcow2 *q, uint64_t from, uint64_t to, const struct s
     return 0;
 }
 
-static int pass_region(struct qcow2 *q, uint64_t from, uint64_t to, const struct sw_out *out,
+static int pass_region(struct sw_qcow2 *q, uint64_t from, uint64_t to, const struct sw_out *out,
                        struct sw_err *err)
 {
     if (q->stage != STAGE_COMPLETE || from < q->park_until) {
@@ -497,7 +340,7 @@ static int pass_region(struct qcow2 *q, uint64_t from, uint64_t to, const struct
 }
 
 /* Add what has come of the range [off, off + len) that is passing by; take it when it is whole. */
-static int collect(struct qcow2 *q, size_t len, struct sw_span bytes, struct sw_err *err)
+static int collect(struct sw_qcow2 *q, size_t len, struct sw_span bytes, struct sw_err *err)
 {
     if (!q->meta_have) {
         uint8_t *meta = realloc(q->meta, len);
@@ -515,7 +358,7 @@ static int collect(struct qcow2 *q, size_t len, struct sw_span bytes, struct sw_
 }
 
 /* Handle the stream from q->pos up to the next border between metadata and the rest. */
-static int push_step(struct qcow2 *q, struct sw_span bytes, const struct sw_out *out,
+static int push_step(struct sw_qcow2 *q, struct sw_span bytes, const struct sw_out *out,
                      struct sw_err *err)
 {
     uint64_t from = q->pos, to = from + bytes.n;
@@ -545,7 +388,7 @@ static int push_step(struct qcow2 *q, struct sw_span bytes, const struct sw_out 
 static int qcow2_push(struct sw_reader *base, uint64_t off, struct sw_span bytes,
                       const struct sw_out *out, struct sw_err *err)
 {
-    struct qcow2 *q = self(base);
+    struct sw_qcow2 *q = self(base);
     uint64_t end = off + bytes.n;
 
     q->pos = off;
@@ -560,7 +403,7 @@ static int qcow2_push(struct sw_reader *base, uint64_t off, struct sw_span bytes
 
 static uint64_t qcow2_keep(struct sw_reader *base, uint64_t pos)
 {
-    struct qcow2 *q = self(base);
+    struct sw_qcow2 *q = self(base);
 
     for (size_t i = sw_extent_map_seek(&q->map, &q->cursor, pos); i < q->map.sorted; i++) {
         const struct sw_extent *e = &q->map.v[i];
@@ -575,7 +418,7 @@ static uint64_t qcow2_keep(struct sw_reader *base, uint64_t pos)
 
 static bool qcow2_needed(struct sw_reader *base, uint64_t pos, uint64_t *ret_off, uint64_t *ret_len)
 {
-    struct qcow2 *q = self(base);
+    struct sw_qcow2 *q = self(base);
     size_t i = sw_extent_map_seek(&q->map, &q->need_cursor, pos);
 
     if (i >= q->map.sorted)
@@ -591,7 +434,7 @@ static bool qcow2_needed(struct sw_reader *base, uint64_t pos, uint64_t *ret_off
 }
 
 /* The size of the file is known only now (a stream): cut or refuse what reaches past it. */
-static int finish_extents(struct qcow2 *q, const struct sw_out *out, struct sw_err *err)
+static int finish_extents(struct sw_qcow2 *q, const struct sw_out *out, struct sw_err *err)
 {
     size_t i = sw_extent_map_seek(&q->map, &q->cursor, q->file_size);
 
@@ -600,14 +443,14 @@ static int finish_extents(struct qcow2 *q, const struct sw_out *out, struct sw_e
 
         if (sw_extent_file_end(e) <= q->file_size)
             continue;
-        if (clip_to_file(q, e, err) < 0)
+        if (sw_qcow2_clip(q, e, err) < 0)
             return -1;
         if (e->codec != SW_CODEC_NONE &&
             place_extent(e, e->file_off, sw_extent_file_end(e), out, err) < 0)
             return -1;
     }
     for (i = 0; i < q->late.n; i++) {
-        if (clip_to_file(q, &q->late.v[i], err) < 0)
+        if (sw_qcow2_clip(q, &q->late.v[i], err) < 0)
             return -1;
     }
     return 0;
@@ -616,7 +459,7 @@ static int finish_extents(struct qcow2 *q, const struct sw_out *out, struct sw_e
 static int qcow2_finish(struct sw_reader *base, uint64_t file_size, const struct sw_out *out,
                         struct sw_err *err)
 {
-    struct qcow2 *q = self(base);
+    struct sw_qcow2 *q = self(base);
     bool known = q->file_size != UINT64_MAX;
     uint64_t off = 0;
     size_t len = 0;
@@ -638,7 +481,7 @@ static int qcow2_finish(struct sw_reader *base, uint64_t file_size, const struct
 
 static int qcow2_resolve(struct sw_reader *base, const struct sw_out *out, struct sw_err *err)
 {
-    struct qcow2 *q = self(base);
+    struct sw_qcow2 *q = self(base);
 
     if (sw_extent_map_sort(&q->late, err) < 0)
         return wrap(err);
@@ -654,7 +497,7 @@ static int qcow2_resolve(struct sw_reader *base, const struct sw_out *out, struc
 static bool qcow2_lookup(const struct sw_reader *base, uint64_t guest_off, struct sw_placement *ret,
                          uint64_t *ret_zero_end)
 {
-    const struct qcow2 *q = (const struct qcow2 *)base;
+    const struct sw_qcow2 *q = (const struct sw_qcow2 *)base;
     uint64_t next = q->h.size;
 
     for (size_t i = 0; i < q->map.sorted; i++) {
@@ -677,7 +520,7 @@ static bool qcow2_lookup(const struct sw_reader *base, uint64_t guest_off, struc
 
 static void qcow2_close(struct sw_reader *base)
 {
-    struct qcow2 *q = self(base);
+    struct sw_qcow2 *q = self(base);
 
     if (!q)
         return;
@@ -704,7 +547,7 @@ static const struct sw_reader_ops qcow2_ops = {
 int sw_qcow2_open(const struct sw_limits *limits, uint64_t file_size, struct sw_reader **ret,
                   struct sw_err *err)
 {
-    struct qcow2 *q = calloc(1, sizeof(*q));
+    struct sw_qcow2 *q = calloc(1, sizeof(*q));
 
     if (!q)
         return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "formats/qcow2_header.h"
 
-#define INCOMPAT_DIRTY (1u << 0)       /* refcounts may be wrong: nothing we read depends on them */
+#define INCOMPAT_DIRTY (1u << 0) /* refcounts may be wrong: nothing we read depends on them */
 #define INCOMPAT_CORRUPT (1u << 1)
 #define INCOMPAT_DATA_FILE (1u << 2)
 #define INCOMPAT_COMPRESSION (1u << 3)
@@ -37,15 +37,16 @@ static int check_features(uint64_t incompat, struct sw_err *err)
 static int parse_v3(struct sw_span head, struct sw_qcow2_header *h, struct sw_err *err)
 {
     if (head.n < 104)
-        return sw_err_set(err, SW_ERR_BAD_DATA, "truncated: the header needs 104 bytes, there are %zu",
-                          head.n);
+        return sw_err_set(err, SW_ERR_BAD_DATA,
+                          "truncated: the header needs 104 bytes, there are %zu", head.n);
 
     uint64_t incompat = sw_be64(head.p + 72);
     uint32_t header_length = sw_be32(head.p + 100);
     if (check_features(incompat, err) < 0)
         return -1;
     if (header_length < 104 || header_length % 8 || header_length > sw_qcow2_cluster_size(h))
-        return sw_err_set(err, SW_ERR_BAD_DATA, "the header says it is %u bytes long", header_length);
+        return sw_err_set(err, SW_ERR_BAD_DATA, "the header says it is %u bytes long",
+                          header_length);
 
     uint8_t type = header_length > 104 && head.n > 104 ? head.p[104] : 0;
     if ((type != 0) != !!(incompat & INCOMPAT_COMPRESSION))
@@ -57,7 +58,8 @@ static int parse_v3(struct sw_span head, struct sw_qcow2_header *h, struct sw_er
 
     h->extended_l2 = incompat & INCOMPAT_EXTENDED_L2;
     if (h->extended_l2 && h->cluster_bits < MIN_EXTENDED_L2_BITS)
-        return sw_err_set(err, SW_ERR_BAD_DATA, "extended L2 entries need clusters of 16 KiB or more");
+        return sw_err_set(err, SW_ERR_BAD_DATA,
+                          "extended L2 entries need clusters of 16 KiB or more");
     return 0;
 }
 
@@ -70,16 +72,17 @@ static int parse_l1(struct sw_span head, const struct sw_limits *limits, struct 
 
     h->l1_off = sw_be64(head.p + 40);
     if (needed > l1_size)
-        return sw_err_set(err, SW_ERR_BAD_DATA,
-                          "L1 table too small: %u entries for a disk of %llu bytes, %llu are needed",
-                          l1_size, (unsigned long long)h->size, (unsigned long long)needed);
+        return sw_err_set(
+            err, SW_ERR_BAD_DATA,
+            "L1 table too small: %u entries for a disk of %llu bytes, %llu are needed", l1_size,
+            (unsigned long long)h->size, (unsigned long long)needed);
     /* 16 bytes: what is remembered of each L2 table until it has been read. */
     if (needed * 16 > limits->table_memory)
-        return sw_err_set(err, SW_ERR_UNSUPPORTED,
-                          "the L1 table of %llu entries needs more than the limit of %llu MiB: raise "
-                          "--memory",
-                          (unsigned long long)needed,
-                          (unsigned long long)(limits->table_memory >> 20));
+        return sw_err_set(
+            err, SW_ERR_UNSUPPORTED,
+            "the L1 table of %llu entries needs more than the limit of %llu MiB: raise "
+            "--memory",
+            (unsigned long long)needed, (unsigned long long)(limits->table_memory >> 20));
     if (needed && (h->l1_off == 0 || h->l1_off % sw_qcow2_cluster_size(h) ||
                    h->l1_off > INT64_MAX - needed * 8))
         return sw_err_set(err, SW_ERR_BAD_DATA, "L1 table at offset %llu is not cluster aligned",
@@ -94,8 +97,8 @@ int sw_qcow2_parse_header(struct sw_span head, const struct sw_limits *limits,
     struct sw_qcow2_header h = { .codec = SW_CODEC_DEFLATE };
 
     if (head.n < 72)
-        return sw_err_set(err, SW_ERR_BAD_DATA, "truncated: the header needs 72 bytes, there are %zu",
-                          head.n);
+        return sw_err_set(err, SW_ERR_BAD_DATA,
+                          "truncated: the header needs 72 bytes, there are %zu", head.n);
     h.version = sw_be32(head.p + 4);
     h.backing_off = sw_be64(head.p + 8);
     h.backing_len = sw_be32(head.p + 16);
@@ -178,8 +181,7 @@ int sw_qcow2_decode_l2(const struct sw_qcow2_header *h, uint64_t entry, uint64_t
         return bitmap ? bad_l2(entry, bitmap, err) : decode_compressed(h, entry, ret);
 
     if (entry & ~(OFFSET_MASK | COPIED | READS_ZERO) ||
-        (entry & OFFSET_MASK) % sw_qcow2_cluster_size(h) ||
-        (entry & READS_ZERO && h->version < 3))
+        (entry & OFFSET_MASK) % sw_qcow2_cluster_size(h) || (entry & READS_ZERO && h->version < 3))
         return bad_l2(entry, bitmap, err);
 
     ret->file_off = entry & OFFSET_MASK;

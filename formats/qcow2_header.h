@@ -19,15 +19,15 @@
 #define SW_QCOW2_HEADER_BYTES 112
 
 struct sw_qcow2_header {
-    uint32_t version;       /* 2 or 3                                                        */
-    uint32_t cluster_bits;  /* [9, 21]                                                       */
-    uint64_t size;          /* virtual disk, bytes, at most limits->guest_size               */
-    uint64_t l1_off;        /* bytes from the start of the file, cluster aligned              */
-    uint32_t l1_entries;    /* how many cover the disk; the file holds at least that many      */
-    uint64_t backing_off;   /* 0: none                                                         */
-    uint32_t backing_len;   /* bytes, at most 1023                                             */
-    bool extended_l2;       /* 16-byte entries, 32 subclusters                                */
-    enum sw_codec codec;    /* of compressed clusters                                          */
+    uint32_t version;      /* 2 or 3                                                        */
+    uint32_t cluster_bits; /* [9, 21]                                                       */
+    uint64_t size;         /* virtual disk, bytes, at most limits->guest_size               */
+    uint64_t l1_off;       /* bytes from the start of the file, cluster aligned              */
+    uint32_t l1_entries;   /* how many cover the disk; the file holds at least that many      */
+    uint64_t backing_off;  /* 0: none                                                         */
+    uint32_t backing_len;  /* bytes, at most 1023                                             */
+    bool extended_l2;      /* 16-byte entries, 32 subclusters                                */
+    enum sw_codec codec;   /* of compressed clusters                                          */
 };
 
 static inline uint64_t sw_qcow2_cluster_size(const struct sw_qcow2_header *h)
@@ -66,7 +66,8 @@ struct sw_qcow2_cluster {
     enum sw_qcow2_kind kind;
     uint64_t file_off;
     uint32_t file_len; /* COMPRESSED only */
-    uint32_t present;  /* PARTIAL only: bit i set: subcluster i has data at file_off + i/32 cluster */
+    uint32_t
+        present; /* PARTIAL only: bit i set: subcluster i has data at file_off + i/32 cluster */
 };
 
 /* An L2 entry (and its subcluster bitmap, 0 without extended L2), host byte order. -1 with

@@ -39,7 +39,8 @@ enum sw_codec {
 struct sw_placement {
     enum sw_codec codec;
     uint64_t file_off, file_len;
-    uint64_t guest_off, guest_len; /* begins inside the disk; decoded clusters may reach past its end:
+    uint64_t guest_off,
+        guest_len; /* begins inside the disk; decoded clusters may reach past its end:
                                       what lies there is dropped                                    */
 };
 
@@ -107,12 +108,14 @@ struct sw_reader_ops {
 
 struct sw_reader {
     const struct sw_reader_ops *ops;
-    bool has_header;     /* the fields below are valid: from the first successful give() or push() of
+    bool has_header; /* the fields below are valid: from the first successful give() or push() of
                             the header on (raw: when the size of the file is known)                 */
-    bool any_order;      /* push() may be called with ranges in any order (raw)                     */
-    uint64_t guest_size; /* virtual disk, bytes                                                     */
-    uint64_t data_size;  /* bytes of guest data that the map places; grows until it is complete     */
-    char detail[64];     /* "v3, 64 KiB clusters, zstd": for people                                 */
+    bool any_order;  /* push() may be called with ranges in any order (raw)                     */
+    uint64_t
+        guest_size; /* virtual disk, bytes                                                     */
+    uint64_t
+        data_size;   /* bytes of guest data that the map places; grows until it is complete     */
+    char detail[64]; /* "v3, 64 KiB clusters, zstd": for people                                 */
 };
 
 enum sw_format {

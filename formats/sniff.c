@@ -16,7 +16,8 @@ static const struct {
 } refused[] = {
     { 0, 4, "KDMV", "VMDK", "convert it with 'qemu-img convert -O qcow2'" },
     { 0, 4, "COWD", "VMDK (ESX COW)", "convert it with 'qemu-img convert -O qcow2'" },
-    { 0, 21 - 3, "# Disk DescriptorF", "VMDK descriptor", "import the extent file it names instead" },
+    { 0, 21 - 3, "# Disk DescriptorF", "VMDK descriptor",
+      "import the extent file it names instead" },
     { 0x40, 4, "\x7f\x10\xda\xbe", "VDI", "convert it with 'qemu-img convert -O qcow2'" },
     { 0, 8, "conectix", "VHD", "convert it with 'qemu-img convert -O qcow2'" },
     { 0, 8, "vhdxfile", "VHDX", "convert it with 'qemu-img convert -O qcow2'" },
@@ -37,8 +38,8 @@ static bool starts_with_text(struct sw_span head, const char *lower)
     /* A byte order mark and blanks may stand before markup. */
     if (head.n >= 3 && memcmp(head.p, "\xef\xbb\xbf", 3) == 0)
         i = 3;
-    while (i < head.n && (head.p[i] == ' ' || head.p[i] == '\t' || head.p[i] == '\r' ||
-                          head.p[i] == '\n'))
+    while (i < head.n &&
+           (head.p[i] == ' ' || head.p[i] == '\t' || head.p[i] == '\r' || head.p[i] == '\n'))
         i++;
     for (; *lower; lower++, i++) {
         if (i >= head.n)
@@ -81,8 +82,9 @@ int sw_format_sniff(struct sw_span head, enum sw_format *ret, struct sw_err *err
     for (size_t i = 0; i < SW_COUNT(refused); i++) {
         if (head.n >= refused[i].offset + refused[i].len &&
             memcmp(head.p + refused[i].offset, refused[i].magic, refused[i].len) == 0)
-            return sw_err_set(err, SW_ERR_UNSUPPORTED, "the image is a %s, which is not supported: %s",
-                              refused[i].name, refused[i].advice);
+            return sw_err_set(err, SW_ERR_UNSUPPORTED,
+                              "the image is a %s, which is not supported: %s", refused[i].name,
+                              refused[i].advice);
     }
     if (refuse_markup(head, err) < 0)
         return -1;
