@@ -109,7 +109,7 @@ static int on_header(struct sw_decoder *d, struct sw_decode_io *io, struct sw_er
 static int on_replay(struct sw_decoder *d, struct sw_decode_io *io, struct sw_err *err)
 {
     struct sw_span in = { d->head, HEADER_SIZE };
-    bool ended;
+    bool ended = false;
 
     if (decompress(d, &in, io, &ended, err) < 0)
         return -1;
@@ -118,7 +118,7 @@ static int on_replay(struct sw_decoder *d, struct sw_decode_io *io, struct sw_er
 
 static int on_body(struct sw_decoder *d, struct sw_decode_io *io, struct sw_err *err)
 {
-    bool ended;
+    bool ended = false;
 
     if (!sw_io_room(io))
         return SW_IO_STOP;

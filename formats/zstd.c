@@ -109,13 +109,13 @@ static struct frame_header parse_header(const uint8_t *head)
 }
 
 /* What libzstd allocates for a frame: its context (base bytes), an input block, and the window (or the content
- * when that is smaller) with a block behind it. */
+ * when that is smaller) with one block behind it, or two since 1.5.6: two are counted. */
 static uint64_t memory_need(const struct frame_header *h, uint64_t base)
 {
     uint64_t block = sw_min_u64(h->window, 128 * SW_KIB);
     uint64_t out;
 
-    if (sw_add_overflows(h->window, block + 64, &out))
+    if (sw_add_overflows(h->window, 2 * block + 64, &out))
         out = UINT64_MAX;
     out = sw_min_u64(out, h->content_size);
     if (sw_add_overflows(out, block + base, &out))
@@ -212,7 +212,7 @@ static int decompress(struct sw_decoder *d, struct sw_span *in, struct sw_decode
 static int on_replay(struct sw_decoder *d, struct sw_decode_io *io, struct sw_err *err)
 {
     struct sw_span in = { d->head + d->replayed, d->have - d->replayed };
-    bool ended;
+    bool ended = false;
 
     if (decompress(d, &in, io, &ended, err) < 0)
         return -1;
@@ -228,7 +228,7 @@ static int on_body(struct sw_decoder *d, struct sw_decode_io *io, struct sw_err 
 {
     /* Called often enough without anything to do, libzstd reports an error of its own. */
     while (sw_io_room(io) && (io->in.n || d->holds_back)) {
-        bool ended;
+        bool ended = false;
 
         if (decompress(d, &io->in, io, &ended, err) < 0)
             return -1;

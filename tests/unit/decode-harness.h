@@ -299,6 +299,35 @@ static inline void check_resumes(const struct sw_decoder_ops *ops, const char *f
     assert_int_equal(boundaries, want);
 }
 
+/* Offer each byte without any room first: a step may take it or leave it, and must not touch the
+ * output, which is NULL. */
+static inline void check_without_room(const struct sw_decoder_ops *ops, const char *folder,
+                                      const char *name)
+{
+    struct sw_limits limits = SW_LIMITS_DEFAULT;
+    struct sw_decoder *d = NULL;
+    struct sw_err err = { 0 };
+    auto_bytes in = load_seed(folder, name);
+    auto_bytes out = { 0 };
+
+    assert_int_equal(ops->open(&limits, &d, &err), 0);
+    for (size_t i = 0; i < in.n; i++) {
+        struct sw_decode_io io = { { in.p + i, 1 }, NULL, 0, 0 };
+        size_t used = 0;
+
+        if (ops->step(d, &io, &err) < 0)
+            fail_msg("%s, byte %zu: %s", name, i, err.msg);
+        assert_int_equal(io.out_len, 0);
+        for (used = 1 - io.in.n; !used;)
+            assert_int_equal(
+                one_step(ops, d, (struct sw_span){ in.p + i, 1 }, 8192, &out, &used, &err), 0);
+    }
+    assert_int_equal(
+        decode_with(ops, d, (struct sw_span){ NULL, 0 }, (struct pieces){ 0, 0 }, &out, &err), 0);
+    ops->close(d);
+    assert_is_plain(&out, copies_in(name), name);
+}
+
 /* Decode whole with this decoder_memory, bytes. */
 static inline int decode_limited(const struct sw_decoder_ops *ops, struct sw_span in,
                                  uint64_t limit, struct bytes *out, struct sw_err *err)

@@ -16,6 +16,11 @@ static void decodes_into_buffers_of_every_size(void **state)
     check_every_room(ops, "bzip2", "small.bz2");
 }
 
+static void leaves_the_output_alone_when_there_is_no_room(void **state)
+{
+    check_without_room(ops, "bzip2", "two-streams.bz2");
+}
+
 static void refuses_every_truncation(void **state)
 {
     check_truncations(ops, "bzip2", "bzip2.bz2");
@@ -74,6 +79,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decodes_in_pieces_of_any_size),
         cmocka_unit_test(decodes_into_buffers_of_every_size),
+        cmocka_unit_test(leaves_the_output_alone_when_there_is_no_room),
         cmocka_unit_test(refuses_every_truncation),
         cmocka_unit_test(survives_every_bit_flip),
         cmocka_unit_test(refuses_garbage_behind_the_last_stream),

@@ -27,6 +27,12 @@ static void decodes_into_buffers_of_every_size(void **state)
     check_every_room(engine(state), "gzip", "two-members.gz");
 }
 
+static void leaves_the_output_alone_when_there_is_no_room(void **state)
+{
+    check_without_room(engine(state), "gzip", "two-members.gz");
+    check_without_room(engine(state), "gzip", "all-fields.gz");
+}
+
 static void refuses_every_truncation(void **state)
 {
     check_truncations(engine(state), "gzip", "gzip.gz");
@@ -187,6 +193,7 @@ static void closes_nothing(void **state)
 #define ALL_OF(ops)                                                                                \
     cmocka_unit_test_prestate(decodes_in_pieces_of_any_size, ops),                                 \
         cmocka_unit_test_prestate(decodes_into_buffers_of_every_size, ops),                        \
+        cmocka_unit_test_prestate(leaves_the_output_alone_when_there_is_no_room, ops),             \
         cmocka_unit_test_prestate(refuses_every_truncation, ops),                                  \
         cmocka_unit_test_prestate(survives_every_bit_flip, ops),                                   \
         cmocka_unit_test_prestate(refuses_garbage_behind_the_last_member, ops),                    \

@@ -18,6 +18,11 @@ static void decodes_into_buffers_of_every_size(void **state)
     check_every_room(ops, "xz", "two-streams.xz");
 }
 
+static void leaves_the_output_alone_when_there_is_no_room(void **state)
+{
+    check_without_room(ops, "xz", "two-streams.xz");
+}
+
 static void refuses_every_truncation(void **state)
 {
     check_truncations(ops, "xz", "xz.xz");
@@ -43,9 +48,7 @@ static void wants_padding_in_fours(void **state)
 {
     check_garbage_behind(ops, "xz", "xz.xz", "\0", 1, "truncated in the padding");
     check_garbage_behind(ops, "xz", "padded.xz", "\0\0\0", 3, "truncated in the padding");
-    check_garbage_behind(ops, "xz", "xz.xz",
-                         "\0\0\xfd\x37zXZ",
-                         7, "multiple of four");
+    check_garbage_behind(ops, "xz", "xz.xz", "\0\0\xfd\x37zXZ", 7, "multiple of four");
 }
 
 static void refuses_what_is_not_xz(void **state)
@@ -93,6 +96,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decodes_in_pieces_of_any_size),
         cmocka_unit_test(decodes_into_buffers_of_every_size),
+        cmocka_unit_test(leaves_the_output_alone_when_there_is_no_room),
         cmocka_unit_test(refuses_every_truncation),
         cmocka_unit_test(survives_every_bit_flip),
         cmocka_unit_test(refuses_garbage_behind_the_last_stream),

@@ -18,6 +18,12 @@ static void decodes_into_buffers_of_every_size(void **state)
     check_every_room(ops, "zstd", "two-frames.zst");
 }
 
+static void leaves_the_output_alone_when_there_is_no_room(void **state)
+{
+    check_without_room(ops, "zstd", "two-frames.zst");
+    check_without_room(ops, "zstd", "sized.zst");
+}
+
 static void refuses_every_truncation(void **state)
 {
     check_truncations(ops, "zstd", "zstd.zst");
@@ -99,6 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decodes_in_pieces_of_any_size),
         cmocka_unit_test(decodes_into_buffers_of_every_size),
+        cmocka_unit_test(leaves_the_output_alone_when_there_is_no_room),
         cmocka_unit_test(refuses_every_truncation),
         cmocka_unit_test(survives_every_bit_flip),
         cmocka_unit_test(verifies_the_checksum),
