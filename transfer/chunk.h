@@ -21,8 +21,8 @@ struct sw_chunk {
     const uint8_t *data; /* len bytes: buf, or a shared page of zeroes         */
     uint8_t *buf;        /* the pool's chunk_bytes bytes, aligned to 4096       */
     size_t len;
-    uint64_t off;        /* of data[0] in the stream that this stage works on   */
-    bool zero;           /* all zero, known without looking                     */
+    uint64_t off; /* of data[0] in the stream that this stage works on   */
+    bool zero;    /* all zero, known without looking                     */
     struct sw_pool *pool;
     struct sw_chunk *next_free;
     atomic_uint refs;
@@ -40,7 +40,7 @@ struct sw_pool {
     uint8_t *slab;
     const uint8_t *zeroes; /* chunk_bytes of them, one physical page */
     bool failed;
-    int64_t waited_ns;     /* summed over threads */
+    int64_t waited_ns; /* summed over threads */
     sw_chunk_released *released;
     void *released_ctx;
 };

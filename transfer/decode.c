@@ -10,7 +10,7 @@ struct decode {
     const struct sw_decoder_ops *ops;
     struct sw_pool *pool;
     struct sw_queue *in, *out;
-    struct sw_chunk *chunk; /* being filled */
+    struct sw_chunk *chunk;   /* being filled */
     uint64_t in_off, out_off; /* of the next byte consumed / produced */
     int64_t waited;
 };

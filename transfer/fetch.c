@@ -14,8 +14,11 @@
 
 int sw_fetch_init(struct sw_fetch *f, struct sw_pipe *p, unsigned lanes, struct sw_err *err)
 {
-    *f = (struct sw_fetch){ .pipe = p, .next = p->start_at, .hole_end = p->start_at,
-                            .window = p->fetch_pool.n, .lanes_left = lanes };
+    *f = (struct sw_fetch){ .pipe = p,
+                            .next = p->start_at,
+                            .hole_end = p->start_at,
+                            .window = p->fetch_pool.n,
+                            .lanes_left = lanes };
     pthread_mutex_init(&f->plan_lock, NULL);
     pthread_mutex_init(&f->order_lock, NULL);
     f->done = calloc(f->window, sizeof(struct sw_chunk *));

@@ -73,8 +73,7 @@ static bool can_resume(const struct import *im)
 {
     if (!im->source->seekable || !im->source->validator || im->o->no_resume || im->o->tee)
         return false;
-    return im->look.n_wraps == 0 ||
-           (im->look.n_wraps == 1 && im->look.format == SW_FORMAT_RAW);
+    return im->look.n_wraps == 0 || (im->look.n_wraps == 1 && im->look.format == SW_FORMAT_RAW);
 }
 
 static uint64_t disk_size(const struct import *im)
@@ -171,7 +170,7 @@ static void fill_pipe(struct import *im)
 }
 
 static const char *const stage_names[SW_STAGE_COUNT_] = {
-    [SW_STAGE_FETCH] = "fetch",    [SW_STAGE_DIGEST] = "digest", [SW_STAGE_DECODE] = "decode",
+    [SW_STAGE_FETCH] = "fetch",     [SW_STAGE_DIGEST] = "digest", [SW_STAGE_DECODE] = "decode",
     [SW_STAGE_DECODE2] = "decode2", [SW_STAGE_MAP] = "map",       [SW_STAGE_WRITE] = "write",
 };
 
@@ -187,9 +186,8 @@ static void report_stages(struct import *im, int64_t wall)
         if (!t.threads)
             continue;
         t.name = stage_names[i];
-        t.starved_ns = sw_max_u64(0, (uint64_t)(wall * t.threads > t.busy_ns
-                                                    ? wall * t.threads - t.busy_ns
-                                                    : 0));
+        t.starved_ns = sw_max_u64(
+            0, (uint64_t)(wall * t.threads > t.busy_ns ? wall * t.threads - t.busy_ns : 0));
         if ((double)t.busy_ns / t.threads > most) {
             most = (double)t.busy_ns / t.threads;
             r->bottleneck = t.name;
@@ -244,9 +242,10 @@ static int check_digests(struct import *im, struct sw_err *err)
             continue;
         sw_digest_format(want, want_text);
         sw_digest_format(got, got_text);
-        return sw_err_set(err, SW_ERR_BAD_DATA,
-                          "checksum validation failed: checksum mismatch: expected %s, calculated %s",
-                          want_text, got_text);
+        return sw_err_set(
+            err, SW_ERR_BAD_DATA,
+            "checksum validation failed: checksum mismatch: expected %s, calculated %s", want_text,
+            got_text);
     }
     return 0;
 }
@@ -322,9 +321,9 @@ static int transfer(struct import *im, struct sw_err *err)
 {
     if (sw_digests_open(&im->pipe.digests, im->o, err) < 0)
         return -1;
-    im->pipe.xz_parallel =
-        im->look.wraps[0] == SW_WRAP_XZ &&
-        sw_xz_parallel_possible((struct sw_span){ im->look.head, im->look.head_len });
+    im->pipe.xz_parallel = im->look.wraps[0] == SW_WRAP_XZ &&
+                           sw_xz_parallel_possible(
+                               (struct sw_span){ im->look.head, im->look.head_len });
     if (im->target && (find_capacity(im, err) < 0 || prepare(im, err) < 0))
         return -1;
     fill_pipe(im);

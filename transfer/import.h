@@ -25,26 +25,26 @@
 #define SW_WRAPS_MAX 2 /* wrappers around one image: .tar is a format, .qcow2.xz has one */
 
 struct sw_import_options {
-    enum sw_format format;       /* SW_FORMAT_AUTO: by content                                    */
-    uint64_t size;               /* grow the disk to this many bytes; 0: the image's own size. A
+    enum sw_format format;     /* SW_FORMAT_AUTO: by content                                    */
+    uint64_t size;             /* grow the disk to this many bytes; 0: the image's own size. A
                                     larger image is refused (SW_ERR_NO_SPACE), unless max_size is
                                     given too and holds it: it then keeps its size                */
-    uint64_t max_size;           /* what the target may hold, from a claim; 0: only what it has   */
-    enum sw_prealloc prealloc;   /* regular files and block devices                               */
-    uint64_t memory;             /* bytes for all buffers of the pipe; 0: 64 MiB, or less when the
+    uint64_t max_size;         /* what the target may hold, from a claim; 0: only what it has   */
+    enum sw_prealloc prealloc; /* regular files and block devices                               */
+    uint64_t memory;           /* bytes for all buffers of the pipe; 0: 64 MiB, or less when the
                                     cgroup allows less                                            */
-    struct sw_limits limits;     /* zeroed: SW_LIMITS_DEFAULT                                     */
+    struct sw_limits limits;   /* zeroed: SW_LIMITS_DEFAULT                                     */
 
     struct sw_digest_want want[4]; /* digests that the served bytes must have; any number of them */
     unsigned n_want;
-    bool no_digest;              /* do not compute sha256 of the served bytes when none is wanted */
+    bool no_digest; /* do not compute sha256 of the served bytes when none is wanted */
 
-    const char *expect_arch;     /* "riscv64": a bootable disk of another one, or none, is
+    const char *expect_arch; /* "riscv64": a bootable disk of another one, or none, is
                                     SW_ERR_BAD_DATA before it is visible; NULL: any               */
-    bool no_resume;              /* ignore and remove what an earlier run left                    */
-    bool no_direct;              /* never O_DIRECT (tests; some network file systems)             */
-    unsigned mode;               /* permission of a file target; 0: 0660                          */
-    int uid, gid;                /* owner of a file target; -1: leave                             */
+    bool no_resume;          /* ignore and remove what an earlier run left                    */
+    bool no_direct;          /* never O_DIRECT (tests; some network file systems)             */
+    unsigned mode;           /* permission of a file target; 0: 0660                          */
+    int uid, gid;            /* owner of a file target; -1: leave                             */
 
     /* Called with every served byte, in order, from one thread: for a signature over the image. A
      * resumed run only sees what it reads, so no_resume must be set with it. May be NULL.           */
@@ -54,7 +54,7 @@ struct sw_import_options {
      * on whether to publish. May be NULL.                                                           */
     int (*approve)(void *ctx, struct sw_err *err);
 
-    struct sw_cancel *cancel;    /* may be NULL. The engine sets it too, when it fails: a source that
+    struct sw_cancel *cancel; /* may be NULL. The engine sets it too, when it fails: a source that
                                     waits for the network has to hear of it. Make a new one for each
                                     import                                                         */
     struct sw_progress *progress; /* may be NULL */
@@ -69,12 +69,12 @@ enum sw_import_phase {
 
 /* Written by the engine, read by anyone (a progress bar, the metrics endpoint) at any time. */
 struct sw_progress {
-    _Atomic int phase;               /* enum sw_import_phase                                      */
-    _Atomic uint64_t source_done;    /* bytes of the source that are fully dealt with, in order    */
-    _Atomic uint64_t source_total;   /* SW_SIZE_UNKNOWN when the server did not say                */
-    _Atomic uint64_t fetched;        /* bytes taken from the source by this run                    */
-    _Atomic uint64_t written;        /* bytes the target's writers completed                       */
-    _Atomic uint64_t guest_size;     /* virtual disk, bytes; 0 until known                         */
+    _Atomic int phase;             /* enum sw_import_phase                                      */
+    _Atomic uint64_t source_done;  /* bytes of the source that are fully dealt with, in order    */
+    _Atomic uint64_t source_total; /* SW_SIZE_UNKNOWN when the server did not say                */
+    _Atomic uint64_t fetched;      /* bytes taken from the source by this run                    */
+    _Atomic uint64_t written;      /* bytes the target's writers completed                       */
+    _Atomic uint64_t guest_size;   /* virtual disk, bytes; 0 until known                         */
 };
 
 /* One stage of the pipe: how many nanoseconds its threads computed, waited for input, waited for
@@ -90,21 +90,21 @@ struct sw_stage_time {
 struct sw_import_result {
     enum sw_format format;
     enum sw_wrap wraps[SW_WRAPS_MAX]; /* outermost first, SW_WRAP_NONE ends                       */
-    char detail[64];              /* the reader's words on the format: "v3, 64 KiB clusters"       */
-    uint64_t guest_size;          /* bytes the guest sees, after --size                            */
-    uint64_t image_size;          /* virtual size the image itself declares                        */
-    uint64_t source_size;         /* bytes of the served object                                    */
-    uint64_t fetched, written;    /* bytes, this run only                                          */
-    uint64_t data_bytes;          /* non-zero bytes placed on the disk, this run                   */
-    uint64_t parked;              /* bytes that had to be parked                                   */
-    uint64_t resumed_from;        /* source offset this run continued at; 0: from the start        */
+    char detail[64];           /* the reader's words on the format: "v3, 64 KiB clusters"       */
+    uint64_t guest_size;       /* bytes the guest sees, after --size                            */
+    uint64_t image_size;       /* virtual size the image itself declares                        */
+    uint64_t source_size;      /* bytes of the served object                                    */
+    uint64_t fetched, written; /* bytes, this run only                                          */
+    uint64_t data_bytes;       /* non-zero bytes placed on the disk, this run                   */
+    uint64_t parked;           /* bytes that had to be parked                                   */
+    uint64_t resumed_from;     /* source offset this run continued at; 0: from the start        */
     struct sw_digest_value digests[4];
     unsigned n_digests;
-    struct sw_bootinfo boot;      /* what the boot check saw                                       */
+    struct sw_bootinfo boot; /* what the boot check saw                                       */
     int64_t elapsed_ns;
     struct sw_stage_time stages[SW_STAGES_MAX];
     unsigned n_stages;
-    const char *bottleneck;       /* name of the stage that was busy most per thread               */
+    const char *bottleneck; /* name of the stage that was busy most per thread               */
 };
 
 /* source is borrowed and must be fresh. target is a path (regular file or block device) or an NBD

@@ -21,7 +21,10 @@ static const struct field {
     enum field_type type;
     size_t offset, size;
 } fields[] = {
-#define FIELD(name, type) { #name, type, offsetof(struct sw_journal, name), sizeof(((struct sw_journal *)0)->name) }
+#define FIELD(name, type)                                                                          \
+    {                                                                                              \
+#name, type, offsetof(struct sw_journal, name), sizeof(((struct sw_journal *)0)->name)     \
+    }
     FIELD(url, FIELD_TEXT),
     FIELD(validator, FIELD_TEXT),
     FIELD(source_size, FIELD_U64),

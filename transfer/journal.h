@@ -20,12 +20,12 @@
 #define SW_JOURNAL_MAX 16384 /* bytes of one record */
 
 struct sw_journal {
-    char url[2048];      /* redacted                                          */
+    char url[2048]; /* redacted                                          */
     char validator[256];
     uint64_t source_size;
-    char boot_id[40];    /* of the kernel that wrote it: a record that was not synced is only good
+    char boot_id[40]; /* of the kernel that wrote it: a record that was not synced is only good
                             while that kernel runs                            */
-    bool durable;        /* the target had been synced before it was written  */
+    bool durable;     /* the target had been synced before it was written  */
     enum sw_format format;
     enum sw_wrap wraps[2];
     uint64_t guest_size; /* of the image: what the target was prepared for     */
@@ -41,7 +41,8 @@ struct sw_journal {
         size_t n;
     } digests[SW_JOURNAL_DIGESTS];
 
-    uint64_t head_len, head_off; /* block targets: the withheld head, compressed, in the journal area */
+    uint64_t head_len,
+        head_off; /* block targets: the withheld head, compressed, in the journal area */
     uint32_t head_crc;
 };
 

@@ -132,7 +132,8 @@ static int look(struct sw_source *s, const struct sw_import_options *o,
     if (l->inner == l->head)
         l->inner_len = l->head_len;
 
-    struct sw_span start = { l->inner, l->inner_len < SW_SNIFF_BYTES ? l->inner_len : SW_SNIFF_BYTES };
+    struct sw_span start = { l->inner,
+                             l->inner_len < SW_SNIFF_BYTES ? l->inner_len : SW_SNIFF_BYTES };
     l->format = o->format;
     if (l->format == SW_FORMAT_AUTO && sw_format_sniff(start, &l->format, err) < 0)
         return -1;

@@ -11,10 +11,10 @@
 #include "transfer/source.h"
 
 struct sw_look {
-    uint8_t *head;      /* the first bytes of the source as they are; a stream's are gone from it */
+    uint8_t *head; /* the first bytes of the source as they are; a stream's are gone from it */
     size_t head_len;
-    bool head_is_all;   /* the source ended inside head */
-    uint8_t *inner;     /* the first bytes below all wrappers; head itself when there is none */
+    bool head_is_all; /* the source ended inside head */
+    uint8_t *inner;   /* the first bytes below all wrappers; head itself when there is none */
     size_t inner_len;
     enum sw_wrap wraps[SW_WRAPS_MAX];
     unsigned n_wraps;

@@ -225,7 +225,8 @@ static int place_parked(struct map *m, struct sw_placement pl, struct sw_err *er
 
         m->held[0] = c;
         m->n_held = 1;
-        rc = pl.codec == SW_CODEC_NONE ? place_plain(m, part, err) : place_compressed(m, &part, err);
+        rc = pl.codec == SW_CODEC_NONE ? place_plain(m, part, err)
+                                       : place_compressed(m, &part, err);
         if (rc == 0)
             rc = flush_open(m, err);
         m->n_held = 0;

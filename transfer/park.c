@@ -70,10 +70,11 @@ static int add_run(struct sw_park *p, uint64_t off, uint64_t len, struct sw_err 
         struct run *runs = cap <= RUNS_MAX ? realloc(p->runs, cap * sizeof(*runs)) : NULL;
 
         if (!runs)
-            return sw_err_set(err, SW_ERR_UNSUPPORTED,
-                              "the image is too scattered to be read as a stream (%zu parked runs): "
-                              "give it as a file or from a server with ranges",
-                              p->n);
+            return sw_err_set(
+                err, SW_ERR_UNSUPPORTED,
+                "the image is too scattered to be read as a stream (%zu parked runs): "
+                "give it as a file or from a server with ranges",
+                p->n);
         p->runs = runs;
         p->cap = cap;
     }

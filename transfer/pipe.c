@@ -67,7 +67,8 @@ static int make_pools(struct sw_pipe *p, struct sw_err *err)
     if (sw_pool_init(&p->fetch_pool, (unsigned)(fetch / chunk), chunk, err) < 0)
         return -1;
     for (unsigned i = 0; i < p->n_wraps; i++) {
-        if (sw_pool_init(&p->decode_pools[i], (unsigned)(decode / DECODE_CHUNK), DECODE_CHUNK, err) < 0)
+        if (sw_pool_init(&p->decode_pools[i], (unsigned)(decode / DECODE_CHUNK), DECODE_CHUNK,
+                         err) < 0)
             return -1;
     }
 
@@ -109,7 +110,8 @@ int sw_pipe_open(struct sw_pipe *p, struct sw_err *err)
 {
     init_locks(p);
     sw_watermark_init(&p->placed, p->n_wraps ? p->decode_out : p->start_at);
-    if (sw_queue_init(&p->to_digest, SIZE_MAX, err) < 0 || sw_queue_init(&p->jobs, SIZE_MAX, err) < 0)
+    if (sw_queue_init(&p->to_digest, SIZE_MAX, err) < 0 ||
+        sw_queue_init(&p->jobs, SIZE_MAX, err) < 0)
         return -1;
     for (unsigned i = 0; i <= SW_WRAPS_MAX; i++) {
         if (sw_queue_init(&p->to_stage[i], SIZE_MAX, err) < 0)

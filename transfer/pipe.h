@@ -34,20 +34,27 @@ struct sw_job {
     uint64_t guest_off;
     size_t guest_len;
     enum sw_codec codec;
-    bool zero;                               /* chunk known to be zero: only counted    */
-    unsigned n_pieces;                       /* 1 without a codec                       */
+    bool zero;         /* chunk known to be zero: only counted    */
+    unsigned n_pieces; /* 1 without a codec                       */
     struct sw_job_piece {
         uint64_t file_off;
         uint32_t file_len, guest_len;
     } pieces[SW_JOB_PIECES];
-    struct sw_chunk *chunks[SW_JOB_CHUNKS];  /* referenced; they hold all pieces, ascending */
+    struct sw_chunk *chunks[SW_JOB_CHUNKS]; /* referenced; they hold all pieces, ascending */
     unsigned n_chunks;
     struct sw_job *next_free;
 };
 
 /* Per-stage clocks; each thread adds its own when it ends. */
-enum sw_stage { SW_STAGE_FETCH, SW_STAGE_DIGEST, SW_STAGE_DECODE, SW_STAGE_DECODE2, SW_STAGE_MAP,
-                SW_STAGE_WRITE, SW_STAGE_COUNT_ };
+enum sw_stage {
+    SW_STAGE_FETCH,
+    SW_STAGE_DIGEST,
+    SW_STAGE_DECODE,
+    SW_STAGE_DECODE2,
+    SW_STAGE_MAP,
+    SW_STAGE_WRITE,
+    SW_STAGE_COUNT_
+};
 
 #define SW_SNAPSHOTS 24 /* digest states kept for the journal, one per 4 MiB or more */
 
@@ -55,7 +62,7 @@ struct sw_digests {
     pthread_mutex_t lock; /* guards the snapshots */
     unsigned n;
     struct sw_digest *digest[SW_JOURNAL_DIGESTS];
-    uint64_t at;          /* source offset up to which they have read */
+    uint64_t at; /* source offset up to which they have read */
     struct sw_digest_snapshot {
         uint64_t at;
         size_t len[SW_JOURNAL_DIGESTS];
@@ -78,7 +85,7 @@ struct sw_pipe {
     const struct sw_import_options *o;
     struct sw_limits limits;
     struct sw_source *source;
-    struct sw_target *target;      /* NULL: verify only, nothing is written */
+    struct sw_target *target; /* NULL: verify only, nothing is written */
     struct sw_reader *reader;
     enum sw_format format;
     enum sw_wrap wraps[SW_WRAPS_MAX];
@@ -89,17 +96,18 @@ struct sw_pipe {
     size_t prefix_len;
     bool prefix_is_all; /* the stream ended inside it */
 
-    uint64_t start_at;     /* source offset the fetch begins at            */
-    uint64_t decode_in;    /* wrapped: source offset the decoder begins at  */
-    uint64_t decode_out;   /* ... and what it stands for                    */
-    struct sw_xz_tail *xz_tail;    /* resumed between two xz blocks: those before it; owned   */
+    uint64_t start_at;          /* source offset the fetch begins at            */
+    uint64_t decode_in;         /* wrapped: source offset the decoder begins at  */
+    uint64_t decode_out;        /* ... and what it stands for                    */
+    struct sw_xz_tail *xz_tail; /* resumed between two xz blocks: those before it; owned   */
     struct sw_xz_stream xz_stream;
     bool xz_parallel;
-    bool hash_all;         /* the digest stage sees every byte               */
-    bool read_all;         /* fetch every byte, not only what is needed     */
+    bool hash_all; /* the digest stage sees every byte               */
+    bool read_all; /* fetch every byte, not only what is needed     */
 
     struct sw_pool fetch_pool, decode_pools[SW_WRAPS_MAX];
-    struct sw_queue to_digest, to_stage[SW_WRAPS_MAX + 1]; /* input of decode 0, decode 1, map     */
+    struct sw_queue to_digest,
+        to_stage[SW_WRAPS_MAX + 1]; /* input of decode 0, decode 1, map     */
     struct sw_queue jobs;
     struct sw_job *job_slab, *free_jobs;
     pthread_mutex_t job_lock; /* guards free_jobs */
@@ -110,18 +118,18 @@ struct sw_pipe {
     struct sw_watermark placed; /* innermost stream: handed to the target without a gap */
     struct sw_park *park;
 
-    uint64_t capacity;          /* guest bytes that fit                                    */
-    uint64_t stream_size;       /* innermost stream; set by the last decode stage's end    */
+    uint64_t capacity;           /* guest bytes that fit                                    */
+    uint64_t stream_size;        /* innermost stream; set by the last decode stage's end    */
     _Atomic uint64_t source_end; /* source bytes seen when the source ended                 */
     _Atomic uint64_t data_bytes;
-    _Atomic uint64_t consumed;  /* source bytes that the first decode or map stage is done with */
+    _Atomic uint64_t consumed; /* source bytes that the first decode or map stage is done with */
     _Atomic uint64_t progress_size; /* guest size once the reader knows it */
 
     pthread_mutex_t err_lock; /* guards err, failed */
     struct sw_err err;
     atomic_bool failed;
 
-    pthread_mutex_t ck_lock;  /* guards the checkpoint thread's signal */
+    pthread_mutex_t ck_lock; /* guards the checkpoint thread's signal */
     pthread_cond_t ck_wake;
     bool ck_stop;
     _Atomic uint64_t ck_next;  /* mark at which the next record is due */
@@ -143,11 +151,11 @@ static inline bool sw_pipe_failed(struct sw_pipe *p)
 void sw_pipe_add_time(struct sw_pipe *p, enum sw_stage stage, int64_t busy_ns);
 
 /* Stage bodies: thread entry points, arg as said. */
-void *sw_fetch_thread(void *lane);      /* struct sw_fetch_lane */
+void *sw_fetch_thread(void *lane); /* struct sw_fetch_lane */
 void *sw_digest_thread(void *pipe);
-void *sw_decode_thread(void *stage);    /* struct sw_decode_stage */
+void *sw_decode_thread(void *stage); /* struct sw_decode_stage */
 void *sw_map_thread(void *pipe);
-void *sw_write_thread(void *lane);      /* struct sw_write_lane */
+void *sw_write_thread(void *lane); /* struct sw_write_lane */
 void *sw_checkpoint_thread(void *pipe);
 
 /* Tell the checkpoint thread how far the mark has come. */

@@ -16,8 +16,8 @@ struct view {
 };
 
 /* Below a wrapper only the first bytes can be had without reading on and on. */
-static int read_wrapped(const struct view *v, const struct sw_placement *p, uint64_t skip, void *buf,
-                        size_t len, struct sw_err *err)
+static int read_wrapped(const struct view *v, const struct sw_placement *p, uint64_t skip,
+                        void *buf, size_t len, struct sw_err *err)
 {
     if (p->file_off + skip + len > v->look->inner_len)
         return sw_err_set(err, SW_ERR_UNSUPPORTED, "beyond what was decoded of the %s stream",

@@ -41,12 +41,12 @@ struct sw_sink_ops {
 
 struct sw_sink {
     const struct sw_sink_ops *ops;
-    char *path;        /* for messages; owned                                              */
-    uint64_t size;     /* bytes it holds: device size, export size; for a file what it was
+    char *path;       /* for messages; owned                                              */
+    uint64_t size;    /* bytes it holds: device size, export size; for a file what it was
                           last set to                                                     */
-    unsigned lanes;    /* threads that may call at once                                    */
-    bool reads_zero;   /* everything not yet written reads as zero                         */
-    uint64_t written;  /* bytes written so far (atomic add by the lanes)                   */
+    unsigned lanes;   /* threads that may call at once                                    */
+    bool reads_zero;  /* everything not yet written reads as zero                         */
+    uint64_t written; /* bytes written so far (atomic add by the lanes)                   */
 };
 
 enum sw_prealloc { SW_PREALLOC_OFF, SW_PREALLOC_FALLOC, SW_PREALLOC_FULL };

@@ -49,14 +49,14 @@ struct sw_source_ops {
 struct sw_source {
     const struct sw_source_ops *ops;
     bool seekable;
-    unsigned lanes;      /* threads that may call read_at() at once, at least 1                  */
-    uint64_t size;       /* bytes; SW_SIZE_UNKNOWN only when not seekable                         */
-    char *url;           /* for people and the journal: no password, no query secrets; owned     */
-    char *name;          /* last path segment, percent-decoded ("disk.qcow2"); "" if none; owned  */
-    char *validator;     /* what changes when the content does (strong ETag, or Last-Modified and
+    unsigned lanes;   /* threads that may call read_at() at once, at least 1                  */
+    uint64_t size;    /* bytes; SW_SIZE_UNKNOWN only when not seekable                         */
+    char *url;        /* for people and the journal: no password, no query secrets; owned     */
+    char *name;       /* last path segment, percent-decoded ("disk.qcow2"); "" if none; owned  */
+    char *validator;  /* what changes when the content does (strong ETag, or Last-Modified and
                             length; device and inode and mtime for a file); NULL: cannot resume;
                             owned                                                                */
-    uint64_t fetched;    /* bytes taken from the network so far (atomic add by the lanes)         */
+    uint64_t fetched; /* bytes taken from the network so far (atomic add by the lanes)         */
 };
 
 #define SW_LANES_MAX 16

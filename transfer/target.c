@@ -25,8 +25,8 @@ int sw_target_open(const char *spec, const struct sw_import_options *o, struct s
         return sw_target_open_device(spec, false, o, ret, err);
     if (S_ISREG(st.st_mode))
         return sw_target_open_file(spec, o, ret, err);
-    return sw_err_set(err, SW_ERR_USAGE, "the target '%s' is neither a regular file nor a block device",
-                      spec);
+    return sw_err_set(err, SW_ERR_USAGE,
+                      "the target '%s' is neither a regular file nor a block device", spec);
 }
 
 int sw_target_capacity(struct sw_target *t, uint64_t *ret, struct sw_err *err)

@@ -31,7 +31,7 @@ struct device_target {
     uint8_t *head;        /* withheld bytes */
     uint64_t withheld;    /* how many: a MiB, or the whole of a smaller device */
     bool head_dirty;
-    bool prepared;        /* the old content is ours to destroy */
+    bool prepared; /* the old content is ours to destroy */
     unsigned generation;
     uint64_t head_off, head_len; /* where the newest kept head is */
     uint32_t head_crc;
@@ -137,8 +137,7 @@ static bool device_accept(struct sw_target *t, const struct sw_journal *j)
 
     if (!j->head_len) /* nothing had been written to the head yet */
         return true;
-    if (j->head_len > HEAD_ROOM ||
-        (j->head_off != HEAD_AT && j->head_off != HEAD_AT + HEAD_ROOM) ||
+    if (j->head_len > HEAD_ROOM || (j->head_off != HEAD_AT && j->head_off != HEAD_AT + HEAD_ROOM) ||
         sink_read(t, d->packed, sw_align_up(j->head_len, 4096), j->head_off, &err) < 0 ||
         (uint32_t)crc32(0, d->packed, (uInt)j->head_len) != j->head_crc ||
         uncompress(d->head, &n, d->packed, j->head_len) != Z_OK || n != d->withheld) {

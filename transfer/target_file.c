@@ -83,7 +83,8 @@ static int file_write_slot(struct sw_target *t, unsigned slot, struct sw_journal
     if (open_journal(f, err) < 0)
         return -1;
     sw_journal_format(j, text);
-    if (sw_pwrite_full(f->journal_fd, text, SW_JOURNAL_MAX, (uint64_t)slot * SW_JOURNAL_MAX, err) < 0)
+    if (sw_pwrite_full(f->journal_fd, text, SW_JOURNAL_MAX, (uint64_t)slot * SW_JOURNAL_MAX, err) <
+        0)
         return sw_err_wrap(err, "'%s'", f->journal);
     if (j->durable && fdatasync(f->journal_fd) < 0)
         return sw_err_sys(err, errno, "sync '%s'", f->journal);
@@ -137,8 +138,7 @@ static int set_owner(const struct file_target *f, struct sw_err *err)
 {
     const struct sw_import_options *o = f->base.o;
 
-    if ((o->uid >= 0 || o->gid >= 0) &&
-        fchown(f->lock_fd, (uid_t)o->uid, (gid_t)o->gid) < 0)
+    if ((o->uid >= 0 || o->gid >= 0) && fchown(f->lock_fd, (uid_t)o->uid, (gid_t)o->gid) < 0)
         return sw_err_sys(err, errno, "give the disk to %d:%d", o->uid, o->gid);
     if (fchmod(f->lock_fd, o->mode ? (mode_t)o->mode : 0660) < 0)
         return sw_err_sys(err, errno, "set the disk's mode");
