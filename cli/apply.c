@@ -141,7 +141,9 @@ static int print_result(const struct work *w, const struct sw_import_result *r)
 {
     sw_autobuf struct sw_buf out = SW_BUF_INIT(4096);
     sw_autofree char *shown = w->dv->url ? sw_url_redact(w->dv->url) : NULL;
-    struct cli_subject subject = { "import", shown ? shown : "blank", w->claim->disk };
+    const struct sw_digest_plan *plan = &w->request->digests;
+    struct cli_subject subject = { "import", shown ? shown : "blank", w->claim->disk,
+                                   plan->is_signed ? &plan->signer : NULL };
 
     if (w->dv->source != CLI_DV_BLANK || w->args->output == CLI_OUTPUT_JSON)
         return cli_result_print(w->args, &subject, r);
@@ -202,12 +204,23 @@ static int apply_claim(struct work *w, int *ret_code, struct sw_err *err)
     return 0;
 }
 
+/* The cancel flag is this DataVolume's own: a failing import sets it. */
+static int apply_cancellable(struct work *w, struct sw_cancel *cancel, int *ret_code,
+                             struct sw_err *err)
+{
+    w->request->import.cancel = cancel;
+    cli_signals_install(cancel);
+    int done = apply_claim(w, ret_code, err);
+    cli_signals_install(NULL);
+    return done;
+}
+
 static int apply_one(const struct cli_args *args, const struct sw_json *doc,
                      const struct cli_yaml *all, struct sw_cancel *cancel, struct sw_err *err)
 {
     cli_autodv struct cli_datavolume dv = { 0 };
     cli_autoclaim struct cli_claim claim = { .lock = -1 };
-    cli_autorequest struct cli_request request = { .import.cancel = cancel };
+    cli_autorequest struct cli_request request = { 0 };
     struct work w = { args, &dv, &claim, &request, SW_PEM_INIT };
     int code = 0;
 
@@ -215,7 +228,7 @@ static int apply_one(const struct cli_args *args, const struct sw_json *doc,
     if (done == 0)
         done = cli_claim_open(args->volumes, &dv, &claim, err);
     if (done == 0)
-        done = apply_claim(&w, &code, err);
+        done = apply_cancellable(&w, cancel, &code, err);
     sw_pem_done(&w.pem);
     if (done == 0)
         return code;
@@ -230,23 +243,32 @@ static int worse(int a, int b)
     return a > b ? a : b;
 }
 
+static int apply_document(const struct cli_args *args, const struct sw_json *doc,
+                          const struct cli_yaml *all)
+{
+    struct sw_cancel cancel;
+    struct sw_err err = { 0 };
+
+    if (sw_cancel_init(&cancel, &err) < 0)
+        return cli_fail(args, &err);
+    int code = apply_one(args, doc, all, &cancel, &err);
+    sw_cancel_done(&cancel);
+    return code;
+}
+
 static int apply_all(const struct cli_args *args, const struct cli_yaml *all)
 {
-    static struct sw_cancel cancel; /* the signal handler's; lives as long as the process */
     struct sw_err err = { 0 };
     unsigned n = 0;
     int code = 0;
 
-    if (sw_cancel_init(&cancel, &err) < 0)
-        return cli_fail(args, &err);
-    cli_signals_install(&cancel);
-    for (size_t i = 0; i < all->n && !sw_cancelled(&cancel); i++) {
+    for (size_t i = 0; i < all->n && !cli_signals_came(); i++) {
         if (!cli_datavolume_is(all->docs[i]))
             continue;
         n++;
-        code = worse(code, apply_one(args, all->docs[i], all, &cancel, &err));
+        code = worse(code, apply_document(args, all->docs[i], all));
     }
-    if (n || sw_cancelled(&cancel))
+    if (n)
         return code;
     sw_err_set(&err, SW_ERR_USAGE, "'%s' holds no DataVolume of cdi.kubevirt.io", args->file);
     return cli_fail(args, &err);

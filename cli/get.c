@@ -320,7 +320,7 @@ static int print_changes(const struct cli_args *args, struct rows *before, struc
 /* Until interrupted, which is the ordinary end. */
 static int watch(const struct cli_args *args, struct rows *before)
 {
-    static struct sw_cancel cancel; /* the signal handler's; lives as long as the process */
+    struct sw_cancel cancel;
     struct sw_err err = { 0 };
     int code = 0;
 
@@ -330,10 +330,11 @@ static int watch(const struct cli_args *args, struct rows *before)
     while (code == 0 && sw_cancel_sleep(&cancel, WATCH_PERIOD, &err) == 0) {
         AUTO_ROWS struct rows now = { 0 };
 
-        if (list(args, &now, &err) < 0)
-            return cli_fail(args, &err);
-        code = print_changes(args, before, &now);
+        code = list(args, &now, &err) < 0 ? cli_fail(args, &err)
+                                          : print_changes(args, before, &now);
     }
+    cli_signals_install(NULL);
+    sw_cancel_done(&cancel);
     return code;
 }
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "common/fileio.h"
-#include "importer/source_signed.h"
 
 #define SECRET_FILE_MAX ((size_t)64 << 10)
 
@@ -182,6 +181,12 @@ static int plan_digests(const struct cli_args *args, struct cli_request *r,
         return -1;
     memcpy(r->import.want, r->digests.want, sizeof(r->import.want));
     r->import.n_want = r->digests.n_want;
+    if (r->digests.image) {
+        r->import.tee = sw_digest_plan_tee;
+        r->import.approve = sw_digest_plan_approve;
+        r->import.tee_ctx = &r->digests;
+        r->import.no_resume = true; /* the verifier's state cannot be saved */
+    }
     return 0;
 }
 
@@ -193,8 +198,6 @@ int cli_request_open(const struct cli_args *args, struct cli_request *r, struct 
     if (sw_source_open(args->operands[0], &r->http, &source, err) < 0 ||
         plan_digests(args, r, source, err) < 0)
         return -1;
-    if (r->digests.image)
-        return sw_source_open_signed(sw_steal(source), &r->digests, ret, err);
     *ret = sw_steal(source);
     return 0;
 }

@@ -135,6 +135,14 @@ static void put_digests(const struct sw_import_result *r, struct sw_buf *out)
     }
 }
 
+static void put_signer(const struct sw_pgp_signer *signer, struct sw_buf *out)
+{
+    if (!signer)
+        return;
+    put_label(out, "signed by");
+    sw_buf_printf(out, "%s, key %s\n", signer->user, signer->primary);
+}
+
 static void put_boot(const struct sw_bootinfo *b, struct sw_buf *out)
 {
     if (!b->checked)
@@ -181,6 +189,7 @@ void cli_result_text(const struct cli_subject *subject, const struct sw_import_r
     if (!is_info)
         put_moved(subject, r, out);
     put_digests(r, out);
+    put_signer(subject->signer, out);
     put_boot(&r->boot, out);
     if (is_info)
         put_partitions(&r->boot, out);
@@ -295,6 +304,10 @@ void cli_result_json(const struct cli_subject *subject, const struct sw_import_r
         sw_json_put_u64(&w, "source_size", r->source_size);
     sw_json_put_u64(&w, "data_bytes", r->data_bytes);
     json_digests(r, &w);
+    if (subject->signer) {
+        sw_json_put_str(&w, "signer", subject->signer->user);
+        sw_json_put_str(&w, "signing_key", subject->signer->fingerprint);
+    }
     json_boot(&r->boot, &w);
     if (strcmp(subject->verb, "info") != 0) {
         json_moved(r, &w);

@@ -7,13 +7,15 @@
 #include "cli/options.h"
 #include "common/buf.h"
 #include "common/json.h"
+#include "importer/openpgp.h"
 #include "transfer/import.h"
 
 /* What a result is about; borrowed strings without secrets. */
 struct cli_subject {
-    const char *verb;   /* "import", "verify", "info"     */
-    const char *source; /* as it may be shown             */
-    const char *target; /* NULL when nothing was written  */
+    const char *verb;                   /* "import", "verify", "info"     */
+    const char *source;                 /* as it may be shown             */
+    const char *target;                 /* NULL when nothing was written  */
+    const struct sw_pgp_signer *signer; /* of the list or the image; NULL: not signed */
 };
 
 /* Append the result, with a newline at the end. */

@@ -7,8 +7,11 @@
 
 #include "common/cancel.h"
 
-/* Call once, from the main thread, before there are others. `cancel` must outlive the process's
- * use of it: give static storage. */
+/* From now on a signal sets `cancel` (NULL: nothing to stop). Main thread; call it again for the next
+ * import, and with NULL before `cancel` goes away. */
 void cli_signals_install(struct sw_cancel *cancel);
+
+/* Whether a signal has come. The flag of an import does not tell: the engine sets it too. */
+bool cli_signals_came(void);
 
 #endif

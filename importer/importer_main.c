@@ -35,7 +35,8 @@ struct importer {
     char *url;                     /* where the disk is, when not the endpoint itself */
 };
 
-static struct sw_cancel cancel; /* the signal handler's */
+static struct sw_cancel cancel; /* the signal handler's, and the engine's when it fails */
+static atomic_bool was_signalled;
 
 /* --- Ending ---------------------------------------------------------------------------------- */
 
@@ -276,7 +277,7 @@ static void start_metrics(struct importer *im, struct sw_metrics *m)
 
 static void on_stop(int signal SW_UNUSED)
 {
-    if (sw_cancelled(&cancel))
+    if (atomic_exchange(&was_signalled, true))
         _exit(EXIT_SIGTERM);
     sw_cancel_set(&cancel);
 }
