@@ -174,8 +174,31 @@ static const char *const stage_names[SW_STAGE_COUNT_] = {
     [SW_STAGE_DECODE2] = "decode2", [SW_STAGE_MAP] = "map",       [SW_STAGE_WRITE] = "write",
 };
 
-/* The stage whose threads computed the largest part of the time is the one to make faster. */
-static void report_stages(struct import *im, int64_t wall)
+/* Time that the stage's threads waited for input and for room, where the pipe knows. */
+static void add_waits(struct sw_pipe *p, enum sw_stage stage, struct sw_stage_time *t)
+{
+    struct sw_queue *in[SW_STAGE_COUNT_] = {
+        [SW_STAGE_DIGEST] = &p->to_digest,    [SW_STAGE_DECODE] = &p->to_stage[0],
+        [SW_STAGE_DECODE2] = &p->to_stage[1], [SW_STAGE_MAP] = &p->to_stage[p->n_wraps],
+        [SW_STAGE_WRITE] = &p->jobs,
+    };
+    const struct sw_pool *room[SW_STAGE_COUNT_] = {
+        [SW_STAGE_FETCH] = &p->fetch_pool,
+        [SW_STAGE_DECODE] = &p->decode_pools[0],
+        [SW_STAGE_DECODE2] = &p->decode_pools[1],
+    };
+    struct sw_queue_stats stats = { 0 };
+
+    if (in[stage])
+        sw_queue_stats(in[stage], &stats);
+    t->starved_ns = stats.starved_ns;
+    t->blocked_ns = room[stage]             ? room[stage]->waited_ns
+                    : stage == SW_STAGE_MAP ? p->job_waited_ns
+                                            : 0;
+}
+
+/* The stage whose threads were busy the largest part of the time is the one to make faster. */
+static void report_stages(struct import *im)
 {
     struct sw_import_result *r = im->result;
     double most = -1;
@@ -186,8 +209,7 @@ static void report_stages(struct import *im, int64_t wall)
         if (!t.threads)
             continue;
         t.name = stage_names[i];
-        t.starved_ns = sw_max_u64(
-            0, (uint64_t)(wall * t.threads > t.busy_ns ? wall * t.threads - t.busy_ns : 0));
+        add_waits(&im->pipe, (enum sw_stage)i, &t);
         if ((double)t.busy_ns / t.threads > most) {
             most = (double)t.busy_ns / t.threads;
             r->bottleneck = t.name;
@@ -199,7 +221,6 @@ static void report_stages(struct import *im, int64_t wall)
 static int run_pipe(struct import *im, struct sw_err *err)
 {
     struct sw_pipe *p = &im->pipe;
-    int64_t start = sw_now_ns();
     int rc = sw_pipe_open(p, err);
 
     if (rc == 0)
@@ -208,7 +229,8 @@ static int run_pipe(struct import *im, struct sw_err *err)
     im->result->data_bytes = atomic_load(&p->data_bytes);
     im->result->source_size = atomic_load(&p->source_end);
     im->result->parked = p->park ? sw_park_bytes(p->park) : 0;
-    report_stages(im, sw_now_ns() - start);
+    if (rc == 0)
+        report_stages(im);
     sw_pipe_close(p);
     return rc;
 }

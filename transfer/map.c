@@ -376,6 +376,7 @@ void *sw_map_thread(void *arg)
         sw_job_put(p, m.open);
     while (m.n_held)
         sw_chunk_unref(m.held[--m.n_held]);
+    p->job_waited_ns = m.waited;
     sw_pipe_add_time(p, SW_STAGE_MAP, busy);
     sw_queue_close(&p->jobs);
     return NULL;

@@ -112,6 +112,7 @@ struct sw_pipe {
     struct sw_job *job_slab, *free_jobs;
     pthread_mutex_t job_lock; /* guards free_jobs */
     pthread_cond_t job_more;
+    int64_t job_waited_ns; /* of the map stage */
 
     struct sw_digests digests;
     struct sw_boundaries boundaries;
