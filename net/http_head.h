@@ -2,7 +2,7 @@
 /* The head of an HTTP answer, as far as a download needs it. Filled line by line from untrusted
  * bytes; a field that is malformed, repeated with another value or too long counts as absent, or,
  * for Content-Range, as wrong. Pure, no allocation. Source: RFC 9110 and RFC 9112. Fuzzed by
- * tests/fuzz/fuzz-http-head.c. */
+ * tests/fuzz/fuzz-http_head.c. */
 #ifndef SW_NET_HTTP_HEAD_H
 #define SW_NET_HTTP_HEAD_H
 

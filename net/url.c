@@ -85,6 +85,20 @@ static void plain_host(char *host)
         *p = (char)tolower((unsigned char)*p);
 }
 
+/* libcurl decodes %XX in a host and connects to what comes out: "h%7f". Only what host names and
+ * addresses are made of may be in it: letters (of IDN names, too), digits, and a zone. */
+static bool is_plain_host(const char *host)
+{
+    bool is_v6 = strchr(host, ':') != NULL;
+
+    for (const char *p = host; *p; p++) {
+        if (!isalnum((unsigned char)*p) && !strchr("-._", *p) && (unsigned char)*p < 0x80 &&
+            !(is_v6 && strchr(":%", *p)))
+            return false;
+    }
+    return *host != '\0';
+}
+
 /* Everything but the text is read first: taking the credentials and the fragment out of `u` is what
  * makes its text fit to be sent. */
 static bool fill_parts(CURLU *u, struct sw_url *url)
@@ -109,7 +123,7 @@ static bool fill_parts(CURLU *u, struct sw_url *url)
     if (curl_url_set(u, CURLUPART_USER, NULL, 0) || curl_url_set(u, CURLUPART_PASSWORD, NULL, 0) ||
         curl_url_set(u, CURLUPART_OPTIONS, NULL, 0) || curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0))
         return false;
-    return take_part(u, CURLUPART_URL, 0, &url->text) && *url->host &&
+    return take_part(u, CURLUPART_URL, 0, &url->text) && is_plain_host(url->host) &&
            (url->is_https || strcasecmp(scheme, "http") == 0);
 }
 

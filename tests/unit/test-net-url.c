@@ -53,7 +53,8 @@ static void refuses_what_is_no_http_url(void **state)
 {
     static const char *const bad[] = { "",          "h/x",           "ftp://h/x",  "file:///etc/passwd",
                                        "http://",   "http:///",      "http://h:0/", "http://h:99999/",
-                                       "http://a b/", "http://h\x01/", "nbd://h/",    "http://h\r\nX: y/" };
+                                       "http://a b/", "http://h\x01/", "nbd://h/",    "http://h\r\nX: y/",
+                                       "http://h%7f/", "http://h%20x/", "http://a!b/" };
 
     for (size_t i = 0; i < SW_COUNT(bad); i++) {
         sw_autourl struct sw_url u = { 0 };
