@@ -25,20 +25,62 @@ static void free_tokener(struct json_tokener **t)
         json_tokener_free(*t);
 }
 
-int sw_json_parse(const char *text, size_t n, size_t max, struct sw_json **ret, struct sw_err *err)
+/* The code point that starts at p, of which n > 0 bytes are there, and its length in bytes; or 0 when
+ * p is not valid UTF-8 (too long a form, a surrogate, past U+10FFFF, cut). Source: RFC 3629
+ * section 4. */
+static size_t decode_utf8(const char *text, size_t n, uint32_t *ret)
+{
+    static const uint32_t lowest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    const unsigned char *p = (const unsigned char *)text;
+    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+
+    if (len == 0 || len > n || p[0] > 0xf4)
+        return 0;
+
+    uint32_t c = len == 1 ? p[0] : p[0] & (0xffu >> (len + 1));
+    for (size_t i = 1; i < len; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    if (c < lowest[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+        return 0;
+    *ret = c;
+    return len;
+}
+
+/* The same JSON with everything outside ASCII as \u escapes (outside of strings that is as wrong as
+ * the character itself was). json-c 0.18 in strict mode takes every byte above 0x7f for a control
+ * character where char is signed, and 0.16 does not notice overlong forms and surrogates. */
+static int to_ascii(const char *text, size_t n, struct sw_buf *out, struct sw_err *err)
+{
+    for (size_t at = 0; at < n;) {
+        uint32_t c;
+        size_t len = decode_utf8(text + at, n - at, &c);
+
+        if (len == 0)
+            return sw_err_set(err, SW_ERR_BAD_DATA, "not JSON: invalid UTF-8 at byte %zu", at);
+        if (c < 0x80)
+            sw_buf_append(out, text + at, 1);
+        else if (c < 0x10000)
+            sw_buf_printf(out, "\\u%04x", (unsigned)c);
+        else
+            sw_buf_printf(out, "\\u%04x\\u%04x", (unsigned)(0xd7c0 + (c >> 10)),
+                          (unsigned)(0xdc00 + (c & 0x3ff)));
+        at += len;
+    }
+    return sw_buf_check(out, "the JSON text", err);
+}
+
+static int parse_ascii(const char *text, size_t n, struct sw_json **ret, struct sw_err *err)
 {
     __attribute__((cleanup(free_tokener))) struct json_tokener *t = NULL;
-
-    assert(max < INT_MAX);
-    if (n > max)
-        return sw_err_set(err, SW_ERR_BAD_DATA, "JSON text of %zu bytes, at most %zu are taken", n,
-                          max);
 
     /* json-c counts the innermost scalar as a level of its own. */
     t = json_tokener_new_ex(SW_JSON_MAX_DEPTH + 1);
     if (!t)
         return sw_err_set(err, SW_ERR_INTERNAL, "out of memory for JSON");
-    json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    json_tokener_set_flags(t, JSON_TOKENER_STRICT);
 
     struct json_object *o = json_tokener_parse_ex(t, text, (int)n);
     size_t end = json_tokener_get_parse_end(t);
@@ -56,6 +98,31 @@ int sw_json_parse(const char *text, size_t n, size_t max, struct sw_json **ret, 
     }
     *ret = (struct sw_json *)o;
     return 0;
+}
+
+static bool is_ascii(const char *text, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && (unsigned char)text[i] < 0x80)
+        i++;
+    return i == n;
+}
+
+int sw_json_parse(const char *text, size_t n, size_t max, struct sw_json **ret, struct sw_err *err)
+{
+    assert(max < INT_MAX / 3);
+    if (n > max)
+        return sw_err_set(err, SW_ERR_BAD_DATA, "JSON text of %zu bytes, at most %zu are taken", n,
+                          max);
+    if (is_ascii(text, n))
+        return parse_ascii(text, n, ret, err);
+
+    /* The worst case: two bytes of UTF-8 become six of ASCII. */
+    sw_autobuf struct sw_buf ascii = SW_BUF_INIT(3 * max);
+    if (to_ascii(text, n, &ascii, err) < 0)
+        return -1;
+    return parse_ascii(ascii.p, ascii.n, ret, err);
 }
 
 void sw_json_free(struct sw_json *doc)
@@ -280,36 +347,14 @@ void sw_json_put_value(struct sw_json_writer *w, const char *key, const struct s
                             inside(v), JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
-/* The code point that starts at p and its length in bytes, or 0 when p is not valid UTF-8 (too
- * long a form, a surrogate, past U+10FFFF, cut). Source: RFC 3629 section 4. */
-static size_t decode_utf8(const unsigned char *p, uint32_t *ret)
-{
-    static const uint32_t lowest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-
-    if (n == 0 || p[0] > 0xf4)
-        return 0;
-
-    uint32_t c = n == 1 ? p[0] : p[0] & (0xffu >> (n + 1));
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80) /* also the NUL of a cut string */
-            return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    if (c < lowest[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-        return 0;
-    *ret = c;
-    return n;
-}
-
 void sw_json_quote(struct sw_buf *out, const char *text)
 {
-    const unsigned char *p = (const unsigned char *)text;
+    size_t left = strlen(text);
 
     sw_buf_puts(out, "\"");
-    while (*p) {
+    while (left) {
         uint32_t c;
-        size_t n = decode_utf8(p, &c);
+        size_t n = decode_utf8(text, left, &c);
 
         if (n == 0)
             sw_buf_puts(out, "\xef\xbf\xbd");
@@ -318,8 +363,9 @@ void sw_json_quote(struct sw_buf *out, const char *text)
         else if (c < 0x20 || (c >= 0x7f && c < 0xa0))
             sw_buf_printf(out, "\\u%04x", (unsigned)c);
         else
-            sw_buf_append(out, p, n);
-        p += n ? n : 1;
+            sw_buf_append(out, text, n);
+        text += n ? n : 1;
+        left -= n ? n : 1;
     }
     sw_buf_puts(out, "\"");
 }

@@ -23,7 +23,8 @@
 struct sw_json;
 
 /* Parse n bytes of text, at most max. The caller frees *ret. -1 with SW_ERR_BAD_DATA (longer than
- * max, not JSON, too deep; the message has the offset) or SW_ERR_INTERNAL (memory). */
+ * max < 512 MiB, not JSON, too deep; the message has the offset, in which a character outside ASCII
+ * counts as its \u escape) or SW_ERR_INTERNAL (memory). */
 SW_MUST_CHECK
 int sw_json_parse(const char *text, size_t n, size_t max, struct sw_json **ret, struct sw_err *err);
 

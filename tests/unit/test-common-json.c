@@ -79,11 +79,10 @@ static void takes_absent_and_null_for_nothing(void **state)
 
 static void refuses_other_types_by_name(void **state)
 {
-    sw_auto_json struct sw_json *doc = parse(
-        "{\"s\":\"1\",\"i\":1,\"d\":1.0,\"neg\":-1,\"big\":18446744073709551616,"
-        "\"bigneg\":-99999999999999999999,\"nan\":NaN,\"o\":{},\"zero\":0,"
-        "\"max\":18446744073709551614}");
-    static const char *const not_u64[] = { "s", "d", "neg", "big", "bigneg", "nan", "o", "" };
+    sw_auto_json struct sw_json *doc = parse("{\"s\":\"1\",\"i\":1,\"d\":1.0,\"neg\":-1,"
+                                             "\"nan\":NaN,\"o\":{},\"zero\":0,"
+                                             "\"max\":18446744073709551614}");
+    static const char *const not_u64[] = { "s", "d", "neg", "nan", "o", "" };
     struct sw_err err = { 0 };
     char *text = NULL;
     uint64_t n = 0;
@@ -99,6 +98,48 @@ static void refuses_other_types_by_name(void **state)
     assert_int_equal(sw_json_get_str(doc, "i", 10, &text, &err), -1);
     assert_string_equal(err.msg, "'i' is not a string but of type int");
     assert_int_equal(sw_json_get_bool(doc, "i", &b, &err), -1);
+}
+
+/* json-c 0.16 clamps such numbers, 0.18 refuses them when it parses. */
+static void refuses_numbers_past_64_bits(void **state)
+{
+    static const char *const texts[] = { "18446744073709551616", "-99999999999999999999", "1e30" };
+
+    for (size_t i = 0; i < SW_COUNT(texts); i++) {
+        sw_auto_json struct sw_json *doc = NULL;
+        struct sw_err err = { 0 };
+        uint64_t n = 0;
+
+        if (sw_json_parse(texts[i], strlen(texts[i]), 100, &doc, &err) == 0)
+            assert_int_equal(sw_json_get_u64(doc, "", &n, &err), -1);
+        assert_int_equal(err.kind, SW_ERR_BAD_DATA);
+    }
+}
+
+static void keeps_every_character(void **state)
+{
+    sw_auto_json struct sw_json *doc = parse("{\"n\xc3\xa4"
+                                             "me\":\"\xc2\x80 \xe6\xbc\xa2 \xf0\x9f\x98\x80 "
+                                             "\xf4\x8f\xbf\xbf\"}");
+    sw_autofree char *text = NULL;
+    struct sw_err err = { 0 };
+
+    assert_int_equal(sw_json_get_str(doc,
+                                     "n\xc3\xa4"
+                                     "me",
+                                     100, &text, &err),
+                     1);
+    assert_string_equal(text, "\xc2\x80 \xe6\xbc\xa2 \xf0\x9f\x98\x80 \xf4\x8f\xbf\xbf");
+}
+
+static void refuses_what_is_not_utf8(void **state)
+{
+    static const char *const bad[] = { "\"\xff\"",     "\"\xc3\"",         "\"\xc3(\"",
+                                       "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"",
+                                       "\"\xe6\xbc" };
+
+    for (size_t i = 0; i < SW_COUNT(bad); i++)
+        assert_refused(bad[i], strlen(bad[i]), "invalid UTF-8 at byte 1");
 }
 
 static void bounds_strings(void **state)
@@ -117,8 +158,8 @@ static void bounds_strings(void **state)
 
 static void refuses_what_is_not_json(void **state)
 {
-    static const char *const bad[] = { "{}x",        "[1,]",    "'a'",      "nullx", "01",
-                                       "{\"a\":1,}", "// c\n1", "\"\xff\"", "{a:1}", "[1]]" };
+    static const char *const bad[] = { "{}x",        "[1,]",    "'a'",   "nullx", "01",
+                                       "{\"a\":1,}", "// c\n1", "{a:1}", "[1]]" };
     static const char *const cut[] = { "", " ", "[", "{\"a\"", "\"abc", "tru", "-" };
 
     for (size_t i = 0; i < SW_COUNT(bad); i++)
@@ -222,6 +263,9 @@ int main(void)
         cmocka_unit_test(finds_values_by_path),
         cmocka_unit_test(takes_absent_and_null_for_nothing),
         cmocka_unit_test(refuses_other_types_by_name),
+        cmocka_unit_test(refuses_numbers_past_64_bits),
+        cmocka_unit_test(keeps_every_character),
+        cmocka_unit_test(refuses_what_is_not_utf8),
         cmocka_unit_test(bounds_strings),
         cmocka_unit_test(refuses_what_is_not_json),
         cmocka_unit_test(refuses_every_truncation),
