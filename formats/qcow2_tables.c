@@ -7,11 +7,12 @@
 int sw_qcow2_clip(const struct sw_qcow2 *q, struct sw_extent *e, struct sw_err *err)
 {
     uint64_t end = sw_extent_file_end(e);
+    uint64_t slack = e->codec == SW_CODEC_NONE ? 0 : SW_QCOW2_SECTOR;
 
     if (end <= q->file_size)
         return 0;
     if (e->file_off >= q->file_size ||
-        end > sw_align_up(q->file_size, sw_qcow2_cluster_size(&q->h)) + SW_QCOW2_SECTOR)
+        end > sw_align_up(q->file_size, sw_qcow2_cluster_size(&q->h)) + slack)
         return sw_err_set(
             err, SW_ERR_BAD_DATA,
             "truncated: guest offset %llu lies at file offset %llu, but the file ends "
