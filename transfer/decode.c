@@ -131,6 +131,15 @@ static int run(struct decode *d, int64_t *busy, struct sw_err *err)
     return drain(d, err);
 }
 
+static int open_decoder(struct decode *d, struct sw_err *err)
+{
+    if (d->ops->open(&d->p->limits, &d->decoder, err) < 0)
+        return -1;
+    if (d->in_off) /* taken up between two members: what follows may be only padding */
+        d->ops->set_resumed(d->decoder);
+    return 0;
+}
+
 void *sw_decode_thread(void *arg)
 {
     struct sw_decode_stage *s = arg;
@@ -148,7 +157,7 @@ void *sw_decode_thread(void *arg)
         d.in_off = p->decode_in;
         d.out_off = p->decode_out;
     }
-    if (d.ops->open(&p->limits, &d.decoder, &err) < 0 || run(&d, &busy, &err) < 0)
+    if (open_decoder(&d, &err) < 0 || run(&d, &busy, &err) < 0)
         sw_pipe_fail(p, &err);
     else if (s->index + 1 == p->n_wraps)
         p->stream_size = d.out_off;

@@ -192,7 +192,13 @@ static int fill(struct sw_pipe *p, unsigned lane, struct sw_chunk *c, struct sw_
 {
     if (c->zero || !p->source->seekable)
         return 0;
-    return p->source->ops->read_at(p->source, lane, c->buf, c->len, c->off, err);
+    if (p->source->ops->read_at(p->source, lane, c->buf, c->len, c->off, err) < 0)
+        return -1;
+    /* Sparse disks are mostly such chunks: seen here, their digest reads one cached page and nobody
+     * looks at them again. Any other chunk fails the test in its first bytes. */
+    if (sw_is_zero(c->buf, c->len))
+        sw_chunk_set_zero(c, c->len);
+    return 0;
 }
 
 void *sw_fetch_thread(void *arg)
