@@ -39,6 +39,9 @@ need()
             comm -13 - <(printf '%s\n' "$@" | sort -u))
     [ ${#missing[@]} -gt 0 ] || return 0
 
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        die "missing packages: ${missing[*]}; run as root or install sudo"
+    fi
     say "installing ${missing[*]}"
     install_packages "${missing[@]}" >/dev/null 2>&1 && return 0
     out=$(as_root env -u APT_CONFIG apt-get update -qq 2>&1) || say "apt-get update: $out"
