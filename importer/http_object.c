@@ -8,7 +8,8 @@
 #include "common/bytes.h"
 
 #define HOPS_MAX 10
-#define CONNECT_RETRIES 3 /* of a server that has never answered: most likely a wrong name or port */
+#define CONNECT_RETRIES                                                                            \
+    3 /* of a server that has never answered: most likely a wrong name or port */
 #define SHORT_BODY (16u << 10)
 
 /* ---- set-up ---- */
@@ -38,8 +39,10 @@ static int load_secrets(struct sw_http_object *o, struct sw_err *err)
         if (sw_http_header_check(opt->headers[i], err) < 0)
             return -1;
     }
-    *s = (struct sw_http_secrets){ .headers = opt->headers, .n_headers = opt->n_headers,
-                                   .cert_file = opt->cert_file, .key_file = opt->key_file };
+    *s = (struct sw_http_secrets){ .headers = opt->headers,
+                                   .n_headers = opt->n_headers,
+                                   .cert_file = opt->cert_file,
+                                   .key_file = opt->key_file };
     if (opt->user && *opt->user) {
         s->user = opt->user;
         s->password = opt->password ? opt->password : "";
@@ -62,8 +65,12 @@ int sw_http_object_init(struct sw_http_object *o, const char *url,
         return -1;
     }
     o->config = (struct sw_http_config){
-        .roots = o->roots, .proxy = options->proxy, .user_agent = options->user_agent,
-        .insecure = options->insecure, .stall_ns = options->stall_ns, .cancel = options->cancel,
+        .roots = o->roots,
+        .proxy = options->proxy,
+        .user_agent = options->user_agent,
+        .insecure = options->insecure,
+        .stall_ns = options->stall_ns,
+        .cancel = options->cancel,
     };
     sw_proxy_env_load(&o->config.proxy_env);
     return 0;
@@ -145,9 +152,11 @@ static int follow(const struct sw_http_object *o, struct probe *p, struct sw_err
     if (sw_url_resolve(&p->url, p->head.location, &next, err) < 0)
         return sw_err_wrap(err, "%s:%u answered %u", p->url.host, p->url.port, p->head.status);
     if (o->has_secrets && p->url.is_https && !next.is_https)
-        return sw_err_set(err, SW_ERR_DENIED,
-                          "%s:%u redirects from https to plain http on %s, refused because credentials"
-                          " or extra headers are in use", p->url.host, p->url.port, next.host);
+        return sw_err_set(
+            err, SW_ERR_DENIED,
+            "%s:%u redirects from https to plain http on %s, refused because credentials"
+            " or extra headers are in use",
+            p->url.host, p->url.port, next.host);
     sw_url_done(&p->url);
     p->url = next;
     next = (struct sw_url){ 0 };
@@ -162,8 +171,11 @@ static int walk(const struct sw_http_object *o, struct sw_http_client *client, s
     if (sw_url_copy(&o->original, &p->url, err) < 0)
         return -1;
     for (unsigned hop = 0; hop <= HOPS_MAX; hop++) {
-        const struct sw_http_request req = { .url = &p->url, .secrets = secrets_for(o, &p->url),
-                                             .first = 0, .last = 0, .ctx = p,
+        const struct sw_http_request req = { .url = &p->url,
+                                             .secrets = secrets_for(o, &p->url),
+                                             .first = 0,
+                                             .last = 0,
+                                             .ctx = p,
                                              .on_head = on_probe_head };
 
         p->head = (struct sw_http_head){ 0 };
@@ -185,9 +197,9 @@ static int check_encoding(const struct sw_http_object *o, const struct sw_http_h
 {
     static const struct {
         const char *encoding, *suffix;
-    } stored[] = { { "gzip", ".gz" },   { "x-gzip", ".gz" }, { "gzip", ".tgz" }, { "x-gzip", ".tgz" },
-                   { "xz", ".xz" },     { "x-xz", ".xz" },   { "zstd", ".zst" }, { "bzip2", ".bz2" },
-                   { "x-bzip2", ".bz2" } };
+    } stored[] = { { "gzip", ".gz" },    { "x-gzip", ".gz" }, { "gzip", ".tgz" },
+                   { "x-gzip", ".tgz" }, { "xz", ".xz" },     { "x-xz", ".xz" },
+                   { "zstd", ".zst" },   { "bzip2", ".bz2" }, { "x-bzip2", ".bz2" } };
     size_t n = o->name ? strlen(o->name) : 0;
 
     if (!*head->encoding || strcmp(head->encoding, "identity") == 0)
@@ -199,9 +211,10 @@ static int check_encoding(const struct sw_http_object *o, const struct sw_http_h
             strcasecmp(o->name + n - s, stored[i].suffix) == 0)
             return 0;
     }
-    return sw_err_set(err, SW_ERR_UNSUPPORTED,
-                      "the server sends the object with Content-Encoding '%s', which was not asked for",
-                      head->encoding);
+    return sw_err_set(
+        err, SW_ERR_UNSUPPORTED,
+        "the server sends the object with Content-Encoding '%s', which was not asked for",
+        head->encoding);
 }
 
 /* What the answer to `bytes=0-0` says about an object. */
@@ -276,8 +289,7 @@ static int find_with_retries(struct sw_http_object *o, struct sw_http_client *cl
     return 0;
 }
 
-int sw_http_object_resolve(struct sw_http_object *o, struct sw_http_seat *seat,
-                           struct sw_err *err)
+int sw_http_object_resolve(struct sw_http_object *o, struct sw_http_seat *seat, struct sw_err *err)
 {
     struct probe p = { 0 };
 
@@ -317,9 +329,10 @@ bool sw_http_object_has_identity(const struct sw_http_object *o)
 
 static int changed(struct sw_err *err, const char *what, const char *then, const char *now)
 {
-    return sw_err_set(err, SW_ERR_BAD_DATA,
-                      "the object changed while it was read: its %s was %s and is %s now; start again",
-                      what, then, *now ? now : "missing");
+    return sw_err_set(
+        err, SW_ERR_BAD_DATA,
+        "the object changed while it was read: its %s was %s and is %s now; start again", what,
+        then, *now ? now : "missing");
 }
 
 /* A 206 to a conditional range may leave Last-Modified out (RFC 9110, 15.3.7): when there is a strong
@@ -329,8 +342,7 @@ static int check_validators(const struct sw_http_object *o, const struct sw_http
 {
     if (*o->etag && strcmp(o->etag, head->etag) != 0)
         return changed(err, "ETag", o->etag, head->etag);
-    if (*o->modified && (*head->modified || !*o->etag) &&
-        strcmp(o->modified, head->modified) != 0)
+    if (*o->modified && (*head->modified || !*o->etag) && strcmp(o->modified, head->modified) != 0)
         return changed(err, "Last-Modified", o->modified, head->modified);
     return 0;
 }
@@ -338,14 +350,18 @@ static int check_validators(const struct sw_http_object *o, const struct sw_http
 int sw_http_object_check(const struct sw_http_object *o, const struct sw_http_head *head,
                          struct sw_err *err)
 {
-    uint64_t size = head->status == 206 ? head->total : head->chunked ? SW_HTTP_UNKNOWN : head->length;
+    uint64_t size = head->status == 206 ? head->total
+                    : head->chunked     ? SW_HTTP_UNKNOWN
+                                        : head->length;
 
     if (check_encoding(o, head, err) < 0 || check_validators(o, head, err) < 0)
         return -1;
     if (o->size != SW_SIZE_UNKNOWN && size != SW_HTTP_UNKNOWN && o->size != size)
-        return sw_err_set(err, SW_ERR_BAD_DATA,
-                          "the object changed while it was read: it had %llu bytes and has %llu now;"
-                          " start again", (unsigned long long)o->size, (unsigned long long)size);
+        return sw_err_set(
+            err, SW_ERR_BAD_DATA,
+            "the object changed while it was read: it had %llu bytes and has %llu now;"
+            " start again",
+            (unsigned long long)o->size, (unsigned long long)size);
     return 0;
 }
 

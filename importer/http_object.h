@@ -29,22 +29,23 @@ struct sw_http_object {
     struct sw_tls_roots *roots;
     struct sw_url original;
 
-    char *name;                       /* last path segment, decoded; never NULL after open         */
-    uint64_t size;                    /* bytes, or SW_SIZE_UNKNOWN                                 */
-    bool ranges;                      /* seen to work, and the size is known                       */
-    bool resumable;                   /* a range was answered, if only with an unknown total       */
-    char etag[SW_HTTP_VALUE_MAX];     /* strong, or ""                                             */
-    char modified[SW_HTTP_VALUE_MAX]; /* or ""                                                     */
+    char *name;                   /* last path segment, decoded; never NULL after open         */
+    uint64_t size;                /* bytes, or SW_SIZE_UNKNOWN                                 */
+    bool ranges;                  /* seen to work, and the size is known                       */
+    bool resumable;               /* a range was answered, if only with an unknown total       */
+    char etag[SW_HTTP_VALUE_MAX]; /* strong, or ""                                             */
+    char
+        modified[SW_HTTP_VALUE_MAX]; /* or ""                                                     */
 
-    pthread_mutex_t lock;             /* guards the two below                                      */
+    pthread_mutex_t lock; /* guards the two below                                      */
     struct sw_url pinned;
-    unsigned generation;              /* counts the changes of pinned; 0 before the first          */
+    unsigned generation; /* counts the changes of pinned; 0 before the first          */
 };
 
 /* A user of the object: a lane, or the stream. Zeroed to begin with. */
 struct sw_http_seat {
     struct sw_http_client *client;
-    struct sw_url url;                /* its own copy of the pinned one                            */
+    struct sw_url url; /* its own copy of the pinned one                            */
     unsigned generation;
 };
 
@@ -57,8 +58,7 @@ void sw_http_object_done(struct sw_http_object *o);
 
 /* Follow the redirects, learn the identity, pin. Retries. Errors: all kinds of a source's open. */
 SW_MUST_CHECK
-int sw_http_object_resolve(struct sw_http_object *o, struct sw_http_seat *seat,
-                           struct sw_err *err);
+int sw_http_object_resolve(struct sw_http_object *o, struct sw_http_seat *seat, struct sw_err *err);
 
 /* The pinned URL that `seat` used is no longer good: follow the redirects again, unless another
  * seat already has. Another content behind it is SW_ERR_BAD_DATA. One try, no waiting. */

@@ -19,7 +19,7 @@
 #define SW_HTTP_RETRY_PROGRESS (UINT64_C(64) << 10)
 
 struct sw_http_retry {
-    unsigned max;      /* attempts after the first that may fail in a row */
+    unsigned max; /* attempts after the first that may fail in a row */
     unsigned used;
     uint64_t progress; /* bytes since the last failure that counted       */
     uint64_t random;   /* state of the jitter; 0 is replaced              */

@@ -20,18 +20,18 @@
 #include "importer/http_object.h"
 
 #define LANES_DEFAULT 4
-#define PIECE_MAX 16384                        /* bytes that libcurl delivers at once, at most     */
-#define STREAM_LATENCY (200 * SW_NS_PER_MS)    /* a slow stream hands out what it has after this   */
+#define PIECE_MAX 16384                     /* bytes that libcurl delivers at once, at most     */
+#define STREAM_LATENCY (200 * SW_NS_PER_MS) /* a slow stream hands out what it has after this   */
 
 struct stream {
-    uint64_t received;    /* bytes of the object taken so far, in order                */
-    uint64_t discard;     /* bytes of a repeated answer that were delivered before     */
-    bool active;          /* a request is running                                      */
+    uint64_t received; /* bytes of the object taken so far, in order                */
+    uint64_t discard;  /* bytes of a repeated answer that were delivered before     */
+    bool active;       /* a request is running                                      */
     bool ended;
-    bool repeated;        /* the running request started again from zero               */
-    unsigned status;      /* of its answer                                             */
+    bool repeated;   /* the running request started again from zero               */
+    unsigned status; /* of its answer                                             */
     uint64_t retry_after_sec;
-    uint8_t *dst;         /* the consumer's buffer, during read()                      */
+    uint8_t *dst; /* the consumer's buffer, during read()                      */
     size_t room, got;
     size_t spill_at, spill_n;
     struct sw_http_request req;
@@ -63,11 +63,11 @@ static unsigned retries_of(const struct http_source *src)
 struct part {
     struct http_source *src;
     uint8_t *buf;
-    size_t len, got;     /* of the whole read_at()                               */
+    size_t len, got; /* of the whole read_at()                               */
     uint64_t off;
-    unsigned status;     /* of the last answer, 0: none                          */
+    unsigned status; /* of the last answer, 0: none                          */
     uint64_t retry_after_sec;
-    bool renewed;        /* the URL was looked up again since the last progress  */
+    bool renewed; /* the URL was looked up again since the last progress  */
     struct sw_http_retry retry;
 };
 
@@ -141,9 +141,12 @@ static int fetch_part(struct http_source *src, struct sw_http_seat *seat, struct
                       struct sw_err *err)
 {
     struct sw_http_object *o = &src->object;
-    struct sw_http_request req = { .first = p->off + p->got, .last = p->off + p->len - 1,
-                                   .if_range = *o->etag ? o->etag : NULL, .ctx = p,
-                                   .on_head = on_part_head, .on_body = on_part_body };
+    struct sw_http_request req = { .first = p->off + p->got,
+                                   .last = p->off + p->len - 1,
+                                   .if_range = *o->etag ? o->etag : NULL,
+                                   .ctx = p,
+                                   .on_head = on_part_head,
+                                   .on_body = on_part_body };
     size_t before = p->got;
 
     p->status = 0;
@@ -182,7 +185,10 @@ static int http_read_at(struct sw_source *s, unsigned lane, void *buf, size_t le
 {
     struct http_source *src = (struct http_source *)s;
     struct sw_http_seat *seat = &src->seats[lane];
-    struct part p = { .src = src, .buf = buf, .len = len, .off = off,
+    struct part p = { .src = src,
+                      .buf = buf,
+                      .len = len,
+                      .off = off,
                       .retry = { .max = retries_of(src), .cancel = src->object.options->cancel } };
 
     while (p.got < len) {
@@ -213,8 +219,10 @@ static enum sw_http_verdict on_stream_head(void *ctx, const struct sw_http_head 
     if (head->status == 200 && !asked_range)
         return sw_http_object_check(&src->object, head, err) < 0 ? SW_HTTP_FAIL : SW_HTTP_TAKE;
     if (head->status == 200 || head->status == 206 || head->status == 416) {
-        sw_err_set(err, SW_ERR_BAD_DATA, "the object changed while it was read, or the server does"
-                   " not know what was asked (answer %u)", head->status);
+        sw_err_set(err, SW_ERR_BAD_DATA,
+                   "the object changed while it was read, or the server does"
+                   " not know what was asked (answer %u)",
+                   head->status);
         return SW_HTTP_FAIL;
     }
     return SW_HTTP_SKIP;
@@ -273,8 +281,11 @@ static int start_stream(struct http_source *src, struct sw_err *err)
 
     if (sw_http_object_sit(o, seat, err) < 0)
         return -1;
-    st->req = (struct sw_http_request){ .first = SW_HTTP_WHOLE, .last = SW_HTTP_WHOLE, .ctx = src,
-                                        .on_head = on_stream_head, .on_body = on_stream_body };
+    st->req = (struct sw_http_request){ .first = SW_HTTP_WHOLE,
+                                        .last = SW_HTTP_WHOLE,
+                                        .ctx = src,
+                                        .on_head = on_stream_head,
+                                        .on_body = on_stream_body };
     sw_http_object_address(o, seat, &st->req);
     st->status = 0;
     st->retry_after_sec = 0;
@@ -317,8 +328,10 @@ static int recover_stream(struct http_source *src, struct sw_err *err)
     struct stream *st = &src->stream;
     bool is_stale = sw_http_object_is_stale(o, &src->seats[0], st->status);
 
-    if (st->received > 0 && !sw_http_object_has_identity(o) && (sw_err_is_transient(err) || is_stale))
-        return sw_err_wrap(err, "cut after %llu bytes, and the server names neither ETag nor date and"
+    if (st->received > 0 && !sw_http_object_has_identity(o) &&
+        (sw_err_is_transient(err) || is_stale))
+        return sw_err_wrap(err,
+                           "cut after %llu bytes, and the server names neither ETag nor date and"
                            " length, so the rest could be of another object",
                            (unsigned long long)st->received);
     if (is_stale && !st->repeated) {

@@ -67,7 +67,8 @@ int sw_source_open(const char *spec, const struct sw_http_options *http, struct 
     }
     return sw_err_set(err, SW_ERR_USAGE,
                       "no source for '%.*s://': use http, https, nbd, nbds, nbd+unix, file, a path"
-                      " or - (a file of that name: './...')", (int)n, spec);
+                      " or - (a file of that name: './...')",
+                      (int)n, spec);
 }
 
 /* Read a stream to its end; one byte more than max is asked for, to notice a longer one. */
@@ -94,8 +95,9 @@ static int slurp_source(struct sw_source *s, size_t max, char **ret_text, size_t
                         struct sw_err *err)
 {
     if (s->size != SW_SIZE_UNKNOWN && s->size > max)
-        return sw_err_set(err, SW_ERR_BAD_DATA, "'%s' has %llu bytes, more than the %zu allowed here",
-                          s->url, (unsigned long long)s->size, max);
+        return sw_err_set(err, SW_ERR_BAD_DATA,
+                          "'%s' has %llu bytes, more than the %zu allowed here", s->url,
+                          (unsigned long long)s->size, max);
 
     sw_autofree char *text = malloc(max + 2); /* + 1 to notice a longer one, + 1 for the NUL */
     size_t n = (size_t)s->size;

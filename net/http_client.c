@@ -9,6 +9,9 @@
 #include "common/clock.h"
 #include "net/version.h"
 
+/* Measured on a 2-core machine, 1 GiB from nginx on loopback, client CPU against `curl -o /dev/null`:
+ * with reads of 1 MiB 64 KiB to 1 MiB all lie within 0.8 to 1.1; what counts is that the reader's
+ * buffers fit the cache: four lanes of 4 MiB cost 1.2 to 1.8. */
 #define BUFFER_DEFAULT (256L << 10)
 #define SKIP_MAX (64u << 10) /* bytes of an unwanted body that are cheaper than a new connection */
 
@@ -19,14 +22,14 @@ struct sw_http_client {
     const struct sw_http_request *req; /* NULL: idle                                      */
     struct curl_slist *lines;          /* header lines of the request                     */
     struct sw_http_head head;
-    enum sw_http_verdict verdict;      /* on_head's, once head_done                       */
+    enum sw_http_verdict verdict; /* on_head's, once head_done                       */
     bool head_done;
     bool paused;
-    CURLcode resume_rc;                /* what delivering the paused bytes ended with     */
-    uint64_t skipped;                  /* bytes of an unwanted body                       */
-    int64_t window_start;              /* the stall rule: when this window began, and ... */
-    uint64_t window_bytes;             /* ... what it brought                             */
-    struct sw_err callback_err;        /* kind set: what a callback failed with           */
+    CURLcode resume_rc;         /* what delivering the paused bytes ended with     */
+    uint64_t skipped;           /* bytes of an unwanted body                       */
+    int64_t window_start;       /* the stall rule: when this window began, and ... */
+    uint64_t window_bytes;      /* ... what it brought                             */
+    struct sw_err callback_err; /* kind set: what a callback failed with           */
     char reason[CURL_ERROR_SIZE];
 };
 
@@ -135,7 +138,8 @@ static void set_constants(struct sw_http_client *c)
     /* HTTP/2 would put all ranges of a lane's handle behind one flow-control window for nothing. */
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* do not wait for a name server when cancelled */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+                     1L); /* do not wait for a name server when cancelled */
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(stall / SW_NS_PER_MS) + 1);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
@@ -204,8 +208,10 @@ int sw_http_header_check(const char *line, struct sw_err *err)
                           (int)name, line);
     for (size_t i = 0; i < SW_COUNT(ours); i++) {
         if (strlen(ours[i]) == name && strncasecmp(line, ours[i], name) == 0)
-            return sw_err_set(err, SW_ERR_USAGE, "extra header '%.*s' is not allowed: ranges and"
-                              " encodings are the importer's own business", (int)name, line);
+            return sw_err_set(err, SW_ERR_USAGE,
+                              "extra header '%.*s' is not allowed: ranges and"
+                              " encodings are the importer's own business",
+                              (int)name, line);
     }
     return 0;
 }
@@ -273,7 +279,10 @@ static void set_secrets(CURL *easy, const struct sw_http_secrets *s)
     curl_easy_setopt(easy, CURLOPT_USERNAME, s && s->user ? s->user : NULL);
     curl_easy_setopt(easy, CURLOPT_PASSWORD, s && s->user ? s->password : NULL);
     curl_easy_setopt(easy, CURLOPT_SSLCERT, s ? s->cert_file : NULL);
-    curl_easy_setopt(easy, CURLOPT_SSLKEY, s && s->key_file ? s->key_file : s ? s->cert_file : NULL);
+    curl_easy_setopt(easy, CURLOPT_SSLKEY,
+                     s && s->key_file ? s->key_file
+                     : s              ? s->cert_file
+                                      : NULL);
 }
 
 static int set_range(CURL *easy, const struct sw_http_request *req, struct sw_err *err)
@@ -461,8 +470,7 @@ int sw_http_step(struct sw_http_client *c, int64_t wait_ns, struct sw_err *err)
     return check_stall(c, err);
 }
 
-int sw_http_perform(struct sw_http_client *c, const struct sw_http_request *req,
-                    struct sw_err *err)
+int sw_http_perform(struct sw_http_client *c, const struct sw_http_request *req, struct sw_err *err)
 {
     int done;
 

@@ -24,48 +24,52 @@
 #define SW_HTTP_STALL_BYTES 1024
 
 struct sw_http_config {
-    const struct sw_tls_roots *roots; /* in addition to the system's; NULL: none                   */
+    const struct sw_tls_roots
+        *roots; /* in addition to the system's; NULL: none                   */
     struct sw_proxy_env proxy_env;
-    const char *proxy;                /* as sw_proxy_choose() takes it in `forced`                 */
-    const char *user_agent;           /* NULL: SW_USER_AGENT                                       */
-    bool insecure;                    /* check no certificate                                      */
-    int64_t stall_ns;                 /* 0: SW_HTTP_STALL_NS                                       */
-    long buffer_size;                 /* receive buffer, bytes, 16 KiB to 10 MiB; 0: default       */
-    struct sw_cancel *cancel;         /* may be NULL                                               */
+    const char *proxy;        /* as sw_proxy_choose() takes it in `forced`                 */
+    const char *user_agent;   /* NULL: SW_USER_AGENT                                       */
+    bool insecure;            /* check no certificate                                      */
+    int64_t stall_ns;         /* 0: SW_HTTP_STALL_NS                                       */
+    long buffer_size;         /* receive buffer, bytes, 16 KiB to 10 MiB; 0: default       */
+    struct sw_cancel *cancel; /* may be NULL                                               */
 };
 
 /* What only one origin may see. Borrowed. */
 struct sw_http_secrets {
-    const char *user, *password;      /* Basic authentication; NULL: none                          */
-    const char *const *headers;       /* "Name: value", checked by sw_http_header_check()          */
+    const char *user, *password; /* Basic authentication; NULL: none                          */
+    const char *const *headers;  /* "Name: value", checked by sw_http_header_check()          */
     size_t n_headers;
-    const char *cert_file, *key_file; /* PEM; key_file NULL: in cert_file                          */
+    const char *cert_file,
+        *key_file; /* PEM; key_file NULL: in cert_file                          */
 };
 
 enum sw_http_verdict {
-    SW_HTTP_FAIL = -1, /* the callback filled err: abort, and hand that out                        */
-    SW_HTTP_TAKE,      /* deliver the body to on_body                                              */
-    SW_HTTP_SKIP,      /* of no interest: read a short body to keep the connection, else drop it   */
-    SW_HTTP_STOP,      /* the head was enough: drop the connection, and that is success            */
-    SW_HTTP_PAUSE,     /* on_body only: nothing taken, deliver the same bytes again after resume   */
+    SW_HTTP_FAIL =
+        -1,        /* the callback filled err: abort, and hand that out                        */
+    SW_HTTP_TAKE,  /* deliver the body to on_body                                              */
+    SW_HTTP_SKIP,  /* of no interest: read a short body to keep the connection, else drop it   */
+    SW_HTTP_STOP,  /* the head was enough: drop the connection, and that is success            */
+    SW_HTTP_PAUSE, /* on_body only: nothing taken, deliver the same bytes again after resume   */
 };
 
 #define SW_HTTP_WHOLE UINT64_MAX
 
 struct sw_http_request {
     const struct sw_url *url;
-    const struct sw_http_secrets *secrets; /* NULL: none go with this request                      */
-    uint64_t first; /* SW_HTTP_WHOLE: no Range header                                              */
-    uint64_t last;  /* inclusive; SW_HTTP_WHOLE: to the end                                        */
-    const char *if_range; /* strong ETag, NULL: none                                               */
+    const struct sw_http_secrets
+        *secrets; /* NULL: none go with this request                      */
+    uint64_t
+        first;     /* SW_HTTP_WHOLE: no Range header                                              */
+    uint64_t last; /* inclusive; SW_HTTP_WHOLE: to the end                                        */
+    const char
+        *if_range; /* strong ETag, NULL: none                                               */
     void *ctx;
 
     /* Once per request, with the head of the final answer (no 1xx, no proxy's). */
-    enum sw_http_verdict (*on_head)(void *ctx, const struct sw_http_head *head,
-                                    struct sw_err *err);
+    enum sw_http_verdict (*on_head)(void *ctx, const struct sw_http_head *head, struct sw_err *err);
     /* At most 16 KiB per call; all or nothing is taken. May be NULL when never taken. */
-    enum sw_http_verdict (*on_body)(void *ctx, const uint8_t *bytes, size_t n,
-                                    struct sw_err *err);
+    enum sw_http_verdict (*on_body)(void *ctx, const uint8_t *bytes, size_t n, struct sw_err *err);
 };
 
 struct sw_http_client; /* opaque */

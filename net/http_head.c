@@ -140,10 +140,14 @@ static const struct {
     const char *name;
     void (*take)(struct sw_http_head *h, const char *value, size_t n);
 } fields[] = {
-    { "content-encoding", on_encoding }, { "content-length", on_length },
-    { "content-range", on_range },       { "content-type", on_type },
-    { "etag", on_etag },                 { "last-modified", on_modified },
-    { "location", on_location },         { "retry-after", on_retry_after },
+    { "content-encoding", on_encoding },
+    { "content-length", on_length },
+    { "content-range", on_range },
+    { "content-type", on_type },
+    { "etag", on_etag },
+    { "last-modified", on_modified },
+    { "location", on_location },
+    { "retry-after", on_retry_after },
     { "transfer-encoding", on_transfer_encoding },
 };
 

@@ -22,18 +22,21 @@ enum sw_http_range_answer {
 };
 
 struct sw_http_head {
-    unsigned status;              /* 100 to 599; 0 before the status line, or when it is malformed */
-    char reason[64];              /* the server's words for it; printable ASCII only               */
-    uint64_t length;              /* Content-Length, or SW_HTTP_UNKNOWN                            */
+    unsigned status; /* 100 to 599; 0 before the status line, or when it is malformed */
+    char reason[64]; /* the server's words for it; printable ASCII only               */
+    uint64_t length; /* Content-Length, or SW_HTTP_UNKNOWN                            */
     enum sw_http_range_answer range;
-    uint64_t first, last;         /* bytes, both inclusive                                         */
-    uint64_t total;               /* bytes of the whole object, or SW_HTTP_UNKNOWN for "*"         */
-    uint64_t retry_after_sec;     /* the number form; 0 when absent or a date                      */
-    bool chunked;                 /* any Transfer-Encoding                                         */
-    char etag[SW_HTTP_VALUE_MAX]; /* with its quotes and W/; "" when absent                        */
-    char modified[SW_HTTP_VALUE_MAX]; /* Last-Modified as it stands                                */
-    char encoding[SW_HTTP_VALUE_MAX]; /* Content-Encoding, lower case                              */
-    char type[SW_HTTP_VALUE_MAX];     /* Content-Type, lower case, without parameters              */
+    uint64_t first, last;     /* bytes, both inclusive                                         */
+    uint64_t total;           /* bytes of the whole object, or SW_HTTP_UNKNOWN for "*"         */
+    uint64_t retry_after_sec; /* the number form; 0 when absent or a date                      */
+    bool chunked;             /* any Transfer-Encoding                                         */
+    char
+        etag[SW_HTTP_VALUE_MAX]; /* with its quotes and W/; "" when absent                        */
+    char
+        modified[SW_HTTP_VALUE_MAX]; /* Last-Modified as it stands                                */
+    char
+        encoding[SW_HTTP_VALUE_MAX]; /* Content-Encoding, lower case                              */
+    char type[SW_HTTP_VALUE_MAX];    /* Content-Type, lower case, without parameters              */
     char location[SW_HTTP_LOCATION_MAX];
 };
 

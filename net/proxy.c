@@ -170,7 +170,7 @@ static bool is_loopback(const char *host)
 /* Check the proxy's form and complete it. */
 static int take_proxy(const char *proxy, char **ret, struct sw_err *err)
 {
-    static const char *const schemes[] = { "http://",   "https://",  "socks4://",
+    static const char *const schemes[] = { "http://",    "https://",  "socks4://",
                                            "socks4a://", "socks5://", "socks5h://" };
     sw_autobuf struct sw_buf text = SW_BUF_INIT(SW_URL_MAX);
     sw_autofree char *shown = sw_url_redact(proxy);

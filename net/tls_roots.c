@@ -14,7 +14,7 @@
 #define DIR_FILES_MAX 4096
 
 struct sw_tls_roots {
-    STACK_OF(X509) *certs;
+    STACK_OF(X509) * certs;
 };
 
 int sw_tls_roots_open(struct sw_tls_roots **ret, struct sw_err *err)

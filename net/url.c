@@ -108,7 +108,8 @@ static bool fill_parts(CURLU *u, struct sw_url *url)
     struct sw_err ignored;
     uint64_t number = 0;
 
-    if (!take_part(u, CURLUPART_SCHEME, 0, &scheme) || !take_part(u, CURLUPART_HOST, 0, &url->host) ||
+    if (!take_part(u, CURLUPART_SCHEME, 0, &scheme) ||
+        !take_part(u, CURLUPART_HOST, 0, &url->host) ||
         !take_part(u, CURLUPART_PORT, CURLU_DEFAULT_PORT, &port) ||
         !take_part(u, CURLUPART_PATH, 0, &url->path) ||
         !take_part(u, CURLUPART_USER, CURLU_URLDECODE, &url->user) ||
@@ -166,8 +167,8 @@ int sw_url_resolve(const struct sw_url *base, const char *location, struct sw_ur
                           SW_URL_MAX);
     if (curl_url_set(u, CURLUPART_URL, base->text, 0) ||
         curl_url_set(u, CURLUPART_URL, location, LENIENT) || !fill_parts(u, &url))
-        return sw_err_set(err, SW_ERR_BAD_DATA, "redirect to '%s', which is not an http or https URL",
-                          shown);
+        return sw_err_set(err, SW_ERR_BAD_DATA,
+                          "redirect to '%s', which is not an http or https URL", shown);
     wipe(&url.user);
     wipe(&url.password);
     *ret = url;

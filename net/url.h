@@ -18,12 +18,14 @@
 #define SW_URL_MAX 65536
 
 struct sw_url {
-    char *text;     /* what to request: no credentials, no fragment, blanks and 8-bit bytes encoded */
-    char *host;     /* lower case, without the brackets of an IPv6 address                          */
-    char *path;     /* begins with '/', still percent-encoded                                       */
-    char *user;     /* percent-decoded; NULL when the URL has none                                  */
-    char *password; /* percent-decoded; NULL when the URL has none                                  */
-    uint16_t port;  /* the scheme's default when the text has none                                  */
+    char *text; /* what to request: no credentials, no fragment, blanks and 8-bit bytes encoded */
+    char *host; /* lower case, without the brackets of an IPv6 address                          */
+    char *path; /* begins with '/', still percent-encoded                                       */
+    char *user; /* percent-decoded; NULL when the URL has none                                  */
+    char *
+        password; /* percent-decoded; NULL when the URL has none                                  */
+    uint16_t
+        port; /* the scheme's default when the text has none                                  */
     bool is_https;
 };
 

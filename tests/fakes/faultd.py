@@ -32,6 +32,7 @@ Faults:
     signed:uses=N          redirect to a URL that works N times, then answers 403
     noranges, nolength (chunked), closedelim (ends by close), nohead (405), badchunk:at=N
     200torange:after=K     after K range answers, 200 with everything
+    startotal              range answers do not name the total ("bytes 0-0/*")
     noetag, nodate, weaketag, html, encoding:as=gzip, cookie
     auth:user=U,pass=P     401 without these Basic credentials
 """
@@ -275,7 +276,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         total = len(data)
         if span:
             off = 1 if "wrongrange" in self.faults and self.nth >= self.arg("wrongrange", "after") else 0
-            self.send_header("Content-Range", "bytes %d-%d/%d" % (span[0] + off, span[1] + off, total + off))
+            size = "*" if "startotal" in self.faults else total + off
+            self.send_header("Content-Range", "bytes %d-%d/%s" % (span[0] + off, span[1] + off, size))
             data = data[span[0]:span[1] + 1]
             if "more" in self.faults and len(data) > 1:
                 data += b"more" * 1000

@@ -30,9 +30,10 @@ static const struct sw_http_head *parse(const char *text)
 
 static void reads_a_range_answer(void **state)
 {
-    const struct sw_http_head *h =
-        parse("HTTP/1.1 206 Partial Content\ncontent-length:  10 \nCONTENT-RANGE: bytes 5-14/100\n"
-              "ETag: \"a\"\nLast-Modified: Sun, 01 Mar 2026 10:00:00 GMT\nContent-Type: Text/HTML ; x=y\n");
+    const struct sw_http_head *h = parse(
+        "HTTP/1.1 206 Partial Content\ncontent-length:  10 \nCONTENT-RANGE: bytes 5-14/100\n"
+        "ETag: \"a\"\nLast-Modified: Sun, 01 Mar 2026 10:00:00 GMT\nContent-Type: Text/HTML ; "
+        "x=y\n");
 
     assert_int_equal(h->status, 206);
     assert_string_equal(h->reason, "Partial Content");
@@ -49,7 +50,8 @@ static void reads_a_range_answer(void **state)
 
 static void a_status_line_forgets_the_answer_before(void **state)
 {
-    const struct sw_http_head *h = parse("HTTP/1.1 100 Continue\nETag: \"old\"\n\nHTTP/1.1 200 OK\n");
+    const struct sw_http_head *h = parse(
+        "HTTP/1.1 100 Continue\nETag: \"old\"\n\nHTTP/1.1 200 OK\n");
 
     assert_int_equal(h->status, 200);
     assert_string_equal(h->etag, "");
@@ -92,14 +94,16 @@ static void judges_content_range(void **state)
         if (parse(text)->range != rows[i].want)
             fail_msg("'%s' gives %d, not %d", rows[i].value, (int)head.range, (int)rows[i].want);
     }
-    assert_int_equal(parse("HTTP/1.1 206 x\nContent-Range: bytes 0-0/1\nContent-Range: bytes 0-0/1")->range,
-                     SW_HTTP_RANGE_BAD);
+    assert_int_equal(
+        parse("HTTP/1.1 206 x\nContent-Range: bytes 0-0/1\nContent-Range: bytes 0-0/1")->range,
+        SW_HTTP_RANGE_BAD);
 }
 
 static void refuses_odd_status_lines(void **state)
 {
-    static const char *const bad[] = { "HTTP/1.1", "HTTP/1.1 ", "HTTP/1.1 20", "HTTP/1.1 999 x",
-                                       "HTTP/1.1 099 x", "HTTP/1.1 +20 x", "HTTP/1.1 2x0 x" };
+    static const char *const bad[] = { "HTTP/1.1",       "HTTP/1.1 ",      "HTTP/1.1 20",
+                                       "HTTP/1.1 999 x", "HTTP/1.1 099 x", "HTTP/1.1 +20 x",
+                                       "HTTP/1.1 2x0 x" };
 
     for (size_t i = 0; i < SW_COUNT(bad); i++)
         assert_int_equal(parse(bad[i])->status, 0);

@@ -150,9 +150,9 @@ static void completes_and_checks_the_proxy(void **state)
 
 static void reads_both_cases_of_the_variables(void **state)
 {
-    static const char *const names[] = { "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY",
-                                         "all_proxy",  "ALL_PROXY",  "no_proxy",    "NO_PROXY",
-                                         "REQUEST_METHOD" };
+    static const char *const names[] = { "http_proxy",  "HTTP_PROXY", "https_proxy",
+                                         "HTTPS_PROXY", "all_proxy",  "ALL_PROXY",
+                                         "no_proxy",    "NO_PROXY",   "REQUEST_METHOD" };
     struct sw_proxy_env env;
 
     for (size_t i = 0; i < SW_COUNT(names); i++)

@@ -24,10 +24,10 @@ struct args {
     const char *headers[HEADERS_MAX];
     const char *url;
     size_t chunk;
-    uint64_t limit;        /* stop after so many bytes                        */
-    uint64_t repeat;       /* read the object so many times (benchmarks)      */
-    int64_t cancel_ns;     /* cancel after so long; 0: never                  */
-    int64_t pause_ns;      /* a consumer that sleeps between reads            */
+    uint64_t limit;    /* stop after so many bytes                        */
+    uint64_t repeat;   /* read the object so many times (benchmarks)      */
+    int64_t cancel_ns; /* cancel after so long; 0: never                  */
+    int64_t pause_ns;  /* a consumer that sleeps between reads            */
     bool no_digest, probe, slurp;
     struct sw_cancel cancel;
 };
@@ -35,9 +35,9 @@ struct args {
 struct run {
     struct sw_source *source;
     const struct args *args;
-    uint8_t *ring;          /* the whole object, or one chunk per lane        */
+    uint8_t *ring; /* the whole object, or one chunk per lane        */
     bool keep;
-    pthread_mutex_t lock;   /* guards next and err                            */
+    pthread_mutex_t lock; /* guards next and err                            */
     uint64_t next;
     struct sw_err err;
 };
@@ -177,21 +177,50 @@ static uint64_t number(const char *text)
     return v;
 }
 
-enum option_id { O_LANES = 256, O_CHUNK, O_RETRIES, O_STALL, O_CACERT, O_CAPATH, O_CERT, O_KEY,
-                 O_INSECURE, O_USER, O_PASSWORD, O_HEADER, O_PROXY, O_LIMIT, O_CANCEL, O_PAUSE,
-                 O_NO_DIGEST, O_PROBE, O_SLURP, O_REPEAT };
+enum option_id {
+    O_LANES = 256,
+    O_CHUNK,
+    O_RETRIES,
+    O_STALL,
+    O_CACERT,
+    O_CAPATH,
+    O_CERT,
+    O_KEY,
+    O_INSECURE,
+    O_USER,
+    O_PASSWORD,
+    O_HEADER,
+    O_PROXY,
+    O_LIMIT,
+    O_CANCEL,
+    O_PAUSE,
+    O_NO_DIGEST,
+    O_PROBE,
+    O_SLURP,
+    O_REPEAT
+};
 
 static const struct option long_options[] = {
-    { "lanes", 1, NULL, O_LANES },         { "chunk", 1, NULL, O_CHUNK },
-    { "retries", 1, NULL, O_RETRIES },     { "stall-ms", 1, NULL, O_STALL },
-    { "cacert", 1, NULL, O_CACERT },       { "capath", 1, NULL, O_CAPATH },
-    { "cert", 1, NULL, O_CERT },           { "key", 1, NULL, O_KEY },
-    { "insecure", 0, NULL, O_INSECURE },   { "user", 1, NULL, O_USER },
-    { "password", 1, NULL, O_PASSWORD },   { "header", 1, NULL, O_HEADER },
-    { "proxy", 1, NULL, O_PROXY },         { "limit", 1, NULL, O_LIMIT },
-    { "cancel-ms", 1, NULL, O_CANCEL },    { "pause-ms", 1, NULL, O_PAUSE },
-    { "no-digest", 0, NULL, O_NO_DIGEST }, { "probe", 0, NULL, O_PROBE },
-    { "slurp", 0, NULL, O_SLURP },         { "repeat", 1, NULL, O_REPEAT },
+    { "lanes", 1, NULL, O_LANES },
+    { "chunk", 1, NULL, O_CHUNK },
+    { "retries", 1, NULL, O_RETRIES },
+    { "stall-ms", 1, NULL, O_STALL },
+    { "cacert", 1, NULL, O_CACERT },
+    { "capath", 1, NULL, O_CAPATH },
+    { "cert", 1, NULL, O_CERT },
+    { "key", 1, NULL, O_KEY },
+    { "insecure", 0, NULL, O_INSECURE },
+    { "user", 1, NULL, O_USER },
+    { "password", 1, NULL, O_PASSWORD },
+    { "header", 1, NULL, O_HEADER },
+    { "proxy", 1, NULL, O_PROXY },
+    { "limit", 1, NULL, O_LIMIT },
+    { "cancel-ms", 1, NULL, O_CANCEL },
+    { "pause-ms", 1, NULL, O_PAUSE },
+    { "no-digest", 0, NULL, O_NO_DIGEST },
+    { "probe", 0, NULL, O_PROBE },
+    { "slurp", 0, NULL, O_SLURP },
+    { "repeat", 1, NULL, O_REPEAT },
     { NULL, 0, NULL, 0 },
 };
 
@@ -200,30 +229,69 @@ static void take_option(struct args *a, int id, const char *value)
     struct sw_http_options *h = &a->http;
 
     switch (id) {
-    case O_LANES: h->connections = (unsigned)number(value); break;
-    case O_CHUNK: a->chunk = (size_t)number(value); break;
-    case O_RETRIES: h->retries = (unsigned)number(value); break;
-    case O_STALL: h->stall_ns = (int64_t)number(value) * SW_NS_PER_MS; break;
-    case O_CACERT: h->ca_file = value; break;
-    case O_CAPATH: h->ca_dir = value; break;
-    case O_CERT: h->cert_file = value; break;
-    case O_KEY: h->key_file = value; break;
-    case O_INSECURE: h->insecure = true; break;
-    case O_USER: h->user = value; break;
-    case O_PASSWORD: h->password = value; break;
+    case O_LANES:
+        h->connections = (unsigned)number(value);
+        break;
+    case O_CHUNK:
+        a->chunk = (size_t)number(value);
+        break;
+    case O_RETRIES:
+        h->retries = (unsigned)number(value);
+        break;
+    case O_STALL:
+        h->stall_ns = (int64_t)number(value) * SW_NS_PER_MS;
+        break;
+    case O_CACERT:
+        h->ca_file = value;
+        break;
+    case O_CAPATH:
+        h->ca_dir = value;
+        break;
+    case O_CERT:
+        h->cert_file = value;
+        break;
+    case O_KEY:
+        h->key_file = value;
+        break;
+    case O_INSECURE:
+        h->insecure = true;
+        break;
+    case O_USER:
+        h->user = value;
+        break;
+    case O_PASSWORD:
+        h->password = value;
+        break;
     case O_HEADER:
         if (h->n_headers < HEADERS_MAX)
             a->headers[h->n_headers++] = value;
         break;
-    case O_PROXY: h->proxy = value; break;
-    case O_LIMIT: a->limit = number(value); break;
-    case O_CANCEL: a->cancel_ns = (int64_t)number(value) * SW_NS_PER_MS; break;
-    case O_PAUSE: a->pause_ns = (int64_t)number(value) * SW_NS_PER_MS; break;
-    case O_NO_DIGEST: a->no_digest = true; break;
-    case O_PROBE: a->probe = true; break;
-    case O_SLURP: a->slurp = true; break;
-    case O_REPEAT: a->repeat = number(value); break;
-    default: exit(2);
+    case O_PROXY:
+        h->proxy = value;
+        break;
+    case O_LIMIT:
+        a->limit = number(value);
+        break;
+    case O_CANCEL:
+        a->cancel_ns = (int64_t)number(value) * SW_NS_PER_MS;
+        break;
+    case O_PAUSE:
+        a->pause_ns = (int64_t)number(value) * SW_NS_PER_MS;
+        break;
+    case O_NO_DIGEST:
+        a->no_digest = true;
+        break;
+    case O_PROBE:
+        a->probe = true;
+        break;
+    case O_SLURP:
+        a->slurp = true;
+        break;
+    case O_REPEAT:
+        a->repeat = number(value);
+        break;
+    default:
+        exit(2);
     }
 }
 

@@ -343,6 +343,11 @@ class Streams(Case):
         self.assertGreater(r["fetched"], SIZE + 1000000)
         r = self.good(self.url("noranges/noetag/cutonce:at=2000000,nth=1"))
 
+    def test_cut_stream_goes_on_by_range_when_only_the_total_is_unknown(self):
+        r = self.good(self.url("startotal/cutonce:at=2000000,nth=1"), seekable=False)
+        self.assertEqual((r["size"], r["fetched"]), (-1, SIZE))
+        self.assertEqual([q["headers"].get("range") for q in self.requests()], ["bytes=0-0", None, "bytes=2000000-"])
+
     def test_cut_stream_without_identity_fails(self):
         self.bad("transient", self.url("noranges/noetag/nodate/cutonce:at=2000000,nth=1"), says="neither ETag")
         self.bad("transient", self.url("nolength/weaketag/cutonce:at=2000000,nth=1"), says="neither ETag")
