@@ -170,7 +170,7 @@ static int compare_rows(const void *a, const void *b)
 
 static int list_all(const struct cli_args *args, struct rows *rows, struct sw_err *err)
 {
-    AUTO_DIR DIR *d = opendir(args->volumes);
+    AUTO_DIR DIR *d = args->volumes ? opendir(args->volumes) : NULL;
     const struct dirent *e;
 
     if (!d)
@@ -338,23 +338,34 @@ static int watch(const struct cli_args *args, struct rows *before)
     return code;
 }
 
+static int check(const struct cli_args *args, struct sw_err *err)
+{
+    if (!args->volumes)
+        return sw_err_set(err, SW_ERR_USAGE, "get needs --volumes DIR");
+    if (args->watch && args->output == CLI_OUTPUT_JSON)
+        return sw_err_set(err, SW_ERR_USAGE,
+                          "--watch prints lines of text; leave out --output json");
+    return 0;
+}
+
+static int show(const struct cli_args *args, const struct rows *rows)
+{
+    sw_autobuf struct sw_buf out = SW_BUF_INIT(OUTPUT_MAX);
+
+    if (args->output == CLI_OUTPUT_JSON)
+        put_list(rows, &out);
+    else
+        put_table(rows, &out);
+    return cli_print(args, &out);
+}
+
 int cli_get(const struct cli_args *args)
 {
     AUTO_ROWS struct rows rows = { 0 };
-    sw_autobuf struct sw_buf out = SW_BUF_INIT(OUTPUT_MAX);
     struct sw_err err = { 0 };
-    bool is_json = args->output == CLI_OUTPUT_JSON;
 
-    if (!args->volumes)
-        sw_err_set(&err, SW_ERR_USAGE, "get needs --volumes DIR");
-    else if (args->watch && is_json)
-        sw_err_set(&err, SW_ERR_USAGE, "--watch prints lines of text; leave out --output json");
-    if (err.kind || list(args, &rows, &err) < 0)
+    if (check(args, &err) < 0 || list(args, &rows, &err) < 0)
         return cli_fail(args, &err);
-    if (is_json)
-        put_list(&rows, &out);
-    else
-        put_table(&rows, &out);
-    int code = cli_print(args, &out);
+    int code = show(args, &rows);
     return code == 0 && args->watch ? watch(args, &rows) : code;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/fileio.h"
+#include "importer/credentials.h"
 
 #define SECRET_FILE_MAX ((size_t)64 << 10)
 
@@ -34,17 +35,15 @@ static int read_user(const char *text, char **ret, struct sw_err *err)
     if (sw_file_slurp(colon + 2, SECRET_FILE_MAX, &secret, NULL, err) < 0)
         return sw_err_wrap(err, "--user");
     first_line(secret);
-    int n = asprintf(ret, "%.*s:%s", (int)(colon - text), text, secret);
+    if (asprintf(ret, "%.*s:%s", (int)(colon - text), text, secret) < 0)
+        *ret = NULL;
     explicit_bzero(secret, strlen(secret));
-    if (n >= 0)
-        return 0;
-    *ret = NULL;
-    return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
+    return *ret ? 0 : sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
 }
 
 static int set_user(const char *text, struct cli_request *r, struct sw_err *err)
 {
-    if (read_user(text, &r->user, err) < 0)
+    if (read_user(text, &r->user, err) < 0 || !r->user)
         return -1;
     r->user_len = strlen(r->user);
 
@@ -167,6 +166,8 @@ void cli_request_done(struct cli_request *r)
 static int plan_digests(const struct cli_args *args, struct cli_request *r,
                         const struct sw_source *source, struct sw_err *err)
 {
+    const char *const others[] = { args->checksum_url, args->signature, args->keyring };
+    struct sw_http_options http;
     const struct sw_digest_options o = {
         .checksums = &args->checksum,
         .n_checksums = args->checksum ? 1 : 0,
@@ -174,9 +175,10 @@ static int plan_digests(const struct cli_args *args, struct cli_request *r,
         .signature = args->signature,
         .keyring = args->keyring,
         .source_name = source->name,
-        .http = &r->http,
+        .http = &http,
     };
 
+    sw_http_options_for(&r->http, args->operands[0], others, SW_COUNT(others), &http);
     if (sw_digest_plan_make(&o, &r->digests, err) < 0)
         return -1;
     memcpy(r->import.want, r->digests.want, sizeof(r->import.want));

@@ -106,13 +106,11 @@ static void put_scalar(struct sw_json_writer *w, const char *key, const char *te
 {
     int64_t number;
 
-    if (!is_plain)
-        sw_json_put_str(w, key, text);
-    else if (is_null(text))
+    if (is_plain && is_null(text))
         sw_json_put_str(w, key, NULL);
-    else if (is_true(text) || is_false(text))
+    else if (is_plain && (is_true(text) || is_false(text)))
         sw_json_put_bool(w, key, is_true(text));
-    else if (parse_integer(text, &number))
+    else if (is_plain && parse_integer(text, &number))
         sw_json_put_i64(w, key, number);
     else
         sw_json_put_str(w, key, text);

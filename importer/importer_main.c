@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "importer/claim_volume.h"
+#include "importer/credentials.h"
 #include "importer/digest_source.h"
 #include "importer/env.h"
 #include "importer/metrics.h"
@@ -159,14 +160,16 @@ static bool is_node_pull(const struct importer *im)
 static int plan_digests(struct importer *im, const struct sw_source *source, struct sw_err *err)
 {
     struct sw_digest_value parsed;
+    struct sw_http_options http;
     const struct sw_digest_options o = {
         .checksums = &im->env.checksum,
         .n_checksums = *im->env.checksum && !is_node_pull(im),
         .checksum_url = im->env.checksum_url,
         .source_name = source->name,
-        .http = &im->http,
+        .http = &http,
     };
 
+    sw_http_options_for(&im->http, im->env.endpoint, &im->env.checksum_url, 1, &http);
     if (o.n_checksums && sw_digest_parse(im->env.checksum, &parsed, err) < 0)
         return sw_err_wrap(err, "invalid checksum");
     if (sw_digest_plan_make(&o, &im->digests, err) < 0)

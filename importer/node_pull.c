@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "importer/node_pull.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -64,11 +63,16 @@ int sw_node_pull_done(const struct sw_importer_env *env, struct sw_err *err)
 
 /* --- Labels ---------------------------------------------------------------------------------- */
 
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
 /* Append n bytes in lower case with '_' replaced. */
 static void put_lower(struct sw_buf *out, const char *text, size_t n, char underscore)
 {
     for (size_t i = 0; i < n; i++) {
-        char c = text[i] == '_' ? underscore : (char)tolower((unsigned char)text[i]);
+        char c = text[i] == '_' ? underscore : lower(text[i]);
 
         sw_buf_append(out, &c, 1);
     }

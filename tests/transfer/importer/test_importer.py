@@ -275,6 +275,19 @@ class Success(Case):
         pod = self.pod(SLIPWAY_CHECKSUM_URL=self.server.url("SHA256SUMS"))
         self.assertEqual(pod.run(), 0, pod.log())
 
+    def test_a_digest_list_elsewhere_does_not_get_the_credentials(self):
+        with open(self.server.dir + "/www/SUMS", "w", encoding="ascii") as f:
+            f.write(sha256(self.server.raw) + "  disk.raw\n")
+        for where, sent in ((self.server.url("SUMS"), True),
+                            ("https://127.0.0.1:%d/SUMS" % self.server.https, False)):
+            pod = self.pod(IMPORTER_ACCESS_KEY_ID="me", IMPORTER_SECRET_KEY="hunter2",
+                           IMPORTER_EXTRA_HEADER_0="X-Env: one", INSECURE_TLS="true",
+                           SLIPWAY_CHECKSUM_URL=where)
+            self.assertEqual(pod.run(), 0, pod.log())
+            asked = [line.split("|") for line in self.server.seen().splitlines() if "|/SUMS|" in line]
+            self.assertEqual(asked[-1][3].startswith("Basic "), sent)
+            self.assertEqual(asked[-1][4] == "one", sent)
+
     def test_requests_carry_name_credentials_and_headers(self):
         pod = self.pod(IMPORTER_ACCESS_KEY_ID="me", IMPORTER_SECRET_KEY="hunter2",
                        IMPORTER_EXTRA_HEADER_0="X-Env: one")
