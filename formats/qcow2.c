@@ -122,6 +122,7 @@ static int take_header(struct sw_qcow2 *q, struct sw_span head, struct sw_err *e
     if (sw_qcow2_parse_header(head, &q->limits, &q->h, err) < 0)
         return -1;
     q->base.guest_size = q->h.size;
+    q->base.granule = (uint32_t)sw_qcow2_cluster_size(&q->h);
     q->base.has_header = true;
     describe(q);
     q->map.max_bytes = q->late.max_bytes =
@@ -264,14 +265,19 @@ static int qcow2_give(struct sw_reader *base, struct sw_span bytes, struct sw_er
 
 /* ---- the stream ----------------------------------------------------------------------------- */
 
+static struct sw_placement placement(const struct sw_extent *e)
+{
+    return (struct sw_placement){ .codec = e->codec,
+                                  .file_off = e->file_off,
+                                  .file_len = e->file_len,
+                                  .guest_off = e->guest_off,
+                                  .guest_len = e->guest_len };
+}
+
 static int place_extent(const struct sw_extent *e, uint64_t from, uint64_t to,
                         const struct sw_out *out, struct sw_err *err)
 {
-    struct sw_placement p = { .codec = e->codec,
-                              .file_off = e->file_off,
-                              .file_len = e->file_len,
-                              .guest_off = e->guest_off,
-                              .guest_len = e->guest_len };
+    struct sw_placement p = placement(e);
 
     if (e->codec == SW_CODEC_NONE) {
         uint64_t a = sw_max_u64(from, e->file_off);
@@ -301,12 +307,13 @@ static int place_region(struct sw_qcow2 *q, uint64_t from, uint64_t to, const st
 }
 
 /* Park what no extent covers. A compressed cluster covers its range but for the last sector, which
- * may hold the start of a cluster that is not known yet; when a known one starts there, the two are
- * taken to adjoin. */
+ * may hold others that are not known yet (QEMU fills the end of a host cluster with whatever small
+ * ones come later): it is parked as well, unless the compressed cluster that follows on the guest's
+ * disk begins in it. Then the two are taken to adjoin, as their one writer left them. */
 static int park_gaps(struct sw_qcow2 *q, uint64_t from, uint64_t to, const struct sw_out *out,
                      struct sw_err *err)
 {
-    uint64_t covered = from, maybe = from;
+    uint64_t covered = from, maybe = from, guest_end = UINT64_MAX;
     size_t i = sw_extent_map_seek(&q->map, &q->cursor, from);
 
     for (; i < q->map.sorted && q->map.v[i].file_off < to; i++) {
@@ -315,12 +322,15 @@ static int park_gaps(struct sw_qcow2 *q, uint64_t from, uint64_t to, const struc
         uint64_t sure = e->codec == SW_CODEC_NONE
                             ? end
                             : sw_max_u64(end, SW_QCOW2_SECTOR) - SW_QCOW2_SECTOR;
+        bool adjoins = e->codec != SW_CODEC_NONE && e->file_off <= maybe &&
+                       e->guest_off == guest_end;
 
-        if (e->file_off > maybe && e->file_off > covered &&
+        if (!adjoins && e->file_off > covered &&
             out->park(out->ctx, covered, e->file_off - covered, err) < 0)
             return -1;
         covered = sw_max_u64(covered, sw_max_u64(sure, e->file_off));
         maybe = sw_max_u64(maybe, end);
+        guest_end = e->guest_off + e->guest_len;
     }
     if (covered < to)
         return out->park(out->ctx, covered, to - covered, err);
@@ -486,9 +496,10 @@ static int qcow2_resolve(struct sw_reader *base, const struct sw_out *out, struc
     if (sw_extent_map_sort(&q->late, err) < 0)
         return wrap(err);
     for (size_t i = 0; i < q->late.n; i++) {
-        const struct sw_extent *e = &q->late.v[i];
+        struct sw_placement p = placement(&q->late.v[i]);
 
-        if (place_extent(e, e->file_off, sw_extent_file_end(e), out, err) < 0)
+        p.spent = i + 1 < q->late.n ? q->late.v[i + 1].file_off : UINT64_MAX;
+        if (out->place(out->ctx, &p, err) < 0)
             return wrap(err);
     }
     return 0;
@@ -506,11 +517,7 @@ static bool qcow2_lookup(const struct sw_reader *base, uint64_t guest_off, struc
         if (e->guest_off > guest_off) {
             next = sw_min_u64(next, e->guest_off);
         } else if (guest_off - e->guest_off < e->guest_len) {
-            *ret = (struct sw_placement){ .codec = e->codec,
-                                          .file_off = e->file_off,
-                                          .file_len = e->file_len,
-                                          .guest_off = e->guest_off,
-                                          .guest_len = e->guest_len };
+            *ret = placement(e);
             return true;
         }
     }

@@ -69,6 +69,18 @@ def shared_sectors():
     return w
 
 
+def between():
+    """Three compressed clusters in one sector; the table of the one in the middle comes later."""
+    w = Writer(64 << 10, 9)
+    w.place_l1()
+    w.place_l2(0)
+    w.compressed(0, pattern(0, 20))
+    w.compressed(64, pattern(64, 20))
+    w.compressed(5, pattern(5, 20))
+    w.place_l2(1)
+    return w
+
+
 def extended():
     w = Writer(128 << 10, 14, extended=True)
     w.place_l1()
@@ -146,7 +158,7 @@ def cut_tail():
     return w.image()[:-1000]
 
 
-SEEDS = [plain, v2, tables_last, reverse, shared_sectors, extended, zeroes, one_l2_twice,
+SEEDS = [plain, v2, tables_last, reverse, shared_sectors, between, extended, zeroes, one_l2_twice,
          one_cluster_twice, data_over_table, empty, backing, cut_tail]
 
 
