@@ -149,19 +149,19 @@ static int bz_open(const struct sw_limits *limits, struct sw_decoder **ret, stru
     return 0;
 }
 
+static bool bz_at_boundary(const struct sw_decoder *d)
+{
+    return d->state == BZ_NEXT && d->streams;
+}
+
 static int bz_step(struct sw_decoder *d, struct sw_decode_io *io, struct sw_err *err)
 {
     int verdict;
 
     do {
         verdict = states[d->state](d, io, err);
-    } while (verdict == SW_IO_GO);
+    } while (verdict == SW_IO_GO && !bz_at_boundary(d));
     return verdict < 0 ? -1 : 0;
-}
-
-static bool bz_at_boundary(const struct sw_decoder *d)
-{
-    return d->state == BZ_NEXT && d->streams;
 }
 
 static int bz_finish(struct sw_decoder *d, struct sw_err *err)

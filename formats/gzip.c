@@ -306,13 +306,18 @@ static int (*const states[GZ_STATE_COUNT_])(struct sw_decoder *d, struct sw_deco
 
 /* --- operations ------------------------------------------------------------------------------- */
 
+static bool gz_at_boundary(const struct sw_decoder *d)
+{
+    return d->state == GZ_NEXT && d->members;
+}
+
 static int gz_step(struct sw_decoder *d, struct sw_decode_io *io, struct sw_err *err)
 {
     int verdict;
 
     do {
         verdict = states[d->state](d, io, err);
-    } while (verdict == SW_IO_GO);
+    } while (verdict == SW_IO_GO && !gz_at_boundary(d));
     return verdict < 0 ? -1 : 0;
 }
 
@@ -321,11 +326,6 @@ static int gz_finish(struct sw_decoder *d, struct sw_err *err)
     if (d->state == GZ_PADDING || (d->state == GZ_NEXT && d->members))
         return 0;
     return sw_err_set(err, SW_ERR_BAD_DATA, "gzip: truncated in member %" PRIu64, d->members + 1);
-}
-
-static bool gz_at_boundary(const struct sw_decoder *d)
-{
-    return d->state == GZ_NEXT && d->members;
 }
 
 static void gz_set_resumed(struct sw_decoder *d)

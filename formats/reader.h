@@ -42,6 +42,7 @@ struct sw_placement {
     uint64_t guest_off,
         guest_len; /* begins inside the disk; decoded clusters may reach past its end:
                                       what lies there is dropped                                    */
+    uint64_t spent; /* resolve() only: no later placement names bytes before this offset   */
 };
 
 /* Where a reader sends what it finds. Both return 0 or -1 with err filled, which the reader passes
@@ -91,7 +92,8 @@ struct sw_reader_ops {
     int (*finish)(struct sw_reader *r, uint64_t file_size, const struct sw_out *out,
                   struct sw_err *err);
 
-    /* After finish(), complete map: place everything that had passed by before its map entry did. */
+    /* After finish(), complete map: place everything that had passed by before its map entry did,
+     * ascending by file_off. */
     int (*resolve)(struct sw_reader *r, const struct sw_out *out, struct sw_err *err);
 
     /* Complete map only: the placement that holds guest byte guest_off, if any (info, boot check
@@ -115,7 +117,8 @@ struct sw_reader {
         guest_size; /* virtual disk, bytes                                                     */
     uint64_t
         data_size;   /* bytes of guest data that the map places; grows until it is complete     */
-    char detail[64]; /* "v3, 64 KiB clusters, zstd": for people                                 */
+    uint32_t granule; /* bytes of the disk that are placed together: its clusters; 0: any run   */
+    char detail[64];  /* "v3, 64 KiB clusters, zstd": for people                                 */
 };
 
 enum sw_format {

@@ -86,19 +86,19 @@ static int in_stream(struct sw_decoder *d, struct sw_decode_io *io, struct sw_er
     return SW_IO_STOP;
 }
 
+static bool xz_at_boundary(const struct sw_decoder *d)
+{
+    return !d->in_stream && d->streams && d->padding == 0;
+}
+
 static int xz_step(struct sw_decoder *d, struct sw_decode_io *io, struct sw_err *err)
 {
     int verdict;
 
     do {
         verdict = d->in_stream ? in_stream(d, io, err) : between(d, io, err);
-    } while (verdict == SW_IO_GO);
+    } while (verdict == SW_IO_GO && !xz_at_boundary(d));
     return verdict < 0 ? -1 : 0;
-}
-
-static bool xz_at_boundary(const struct sw_decoder *d)
-{
-    return !d->in_stream && d->streams && d->padding == 0;
 }
 
 static int xz_finish(struct sw_decoder *d, struct sw_err *err)

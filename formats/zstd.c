@@ -290,19 +290,19 @@ static int zs_open(const struct sw_limits *limits, struct sw_decoder **ret, stru
     return 0;
 }
 
+static bool zs_at_boundary(const struct sw_decoder *d)
+{
+    return d->state == ZS_NEXT && d->frames;
+}
+
 static int zs_step(struct sw_decoder *d, struct sw_decode_io *io, struct sw_err *err)
 {
     int verdict;
 
     do {
         verdict = states[d->state](d, io, err);
-    } while (verdict == SW_IO_GO);
+    } while (verdict == SW_IO_GO && !zs_at_boundary(d));
     return verdict < 0 ? -1 : 0;
-}
-
-static bool zs_at_boundary(const struct sw_decoder *d)
-{
-    return d->state == ZS_NEXT && d->frames;
 }
 
 static int zs_finish(struct sw_decoder *d, struct sw_err *err)
