@@ -484,6 +484,13 @@ static int qcow2_finish(struct sw_reader *base, uint64_t file_size, const struct
                           (unsigned long long)file_size);
     if (next_ahead(q, &off, &len))
         return truncated(off, len, q->meta_have, err), wrap(err);
+    if (q->l2_behind < q->l2_split) {
+        off = q->l2[q->l2_split - 1].off;
+        len = (size_t)sw_qcow2_cluster_size(&q->h);
+        if (off > file_size || len > file_size - off)
+            return truncated(off, len, (size_t)(file_size - sw_min_u64(off, file_size)), err),
+                   wrap(err);
+    }
     if (!known && finish_extents(q, out, err) < 0)
         return wrap(err);
     return 0;
@@ -493,6 +500,8 @@ static int qcow2_resolve(struct sw_reader *base, const struct sw_out *out, struc
 {
     struct sw_qcow2 *q = self(base);
 
+    if (q->stage != STAGE_COMPLETE)
+        return sw_err_set(err, SW_ERR_INTERNAL, "qcow2: resolved before the map was complete");
     if (sw_extent_map_sort(&q->late, err) < 0)
         return wrap(err);
     for (size_t i = 0; i < q->late.n; i++) {
