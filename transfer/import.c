@@ -161,6 +161,7 @@ static void fill_pipe(struct import *im)
     p->reader = im->look.reader;
     p->format = im->look.format;
     p->n_wraps = im->look.n_wraps;
+    p->far = im->look.far;
     memcpy(p->wraps, im->look.wraps, sizeof(p->wraps));
     p->prefix = im->look.head;
     p->prefix_len = im->source->seekable ? 0 : im->look.head_len;

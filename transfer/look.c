@@ -4,11 +4,16 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
+
 /* Enough to sniff; enough of a wrapper to get the start of what is inside out of it (a bzip2 block
  * is up to 900 kB and comes out whole or not at all); what is wanted of the inside. */
 #define HEAD_PLAIN (64 * SW_KIB)
 #define HEAD_WRAPPED SW_MIB
 #define INNER_HEAD (256 * SW_KIB)
+
+/* A source in the same building answers a small read faster than this. */
+#define FAR_NS (10 * SW_NS_PER_MS)
 
 /* Tables are read in windows: neighbours together, several windows at once. */
 #define WINDOW (1 * SW_MIB)
@@ -37,9 +42,12 @@ static int read_head(struct sw_source *s, struct sw_look *l, size_t want, struct
     if (s->seekable) {
         size_t n = (size_t)sw_min_u64(want, s->size);
 
+        int64_t start = sw_now_ns();
+
         if (n > l->head_len &&
             s->ops->read_at(s, 0, l->head + l->head_len, n - l->head_len, l->head_len, err) < 0)
             return -1;
+        l->far = sw_now_ns() - start > FAR_NS;
         l->head_len = n;
         l->head_is_all = n == s->size;
         return 0;

@@ -20,6 +20,7 @@ struct sw_look {
     unsigned n_wraps;
     enum sw_format format;
     struct sw_reader *reader;
+    bool far;           /* a read waits long for its first byte: ask for more at a time */
     uint64_t file_size; /* of the image itself, below the wrappers; SW_SIZE_UNKNOWN */
 };
 

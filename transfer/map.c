@@ -199,6 +199,16 @@ static void drop_chunk(struct sw_chunk *c)
     sw_chunk_unref(c);
 }
 
+/* What is not needed again makes room for what has to leave the place that these bytes go to. */
+static int take_parked(struct sw_pipe *p, const struct sw_placement *pl, uint8_t *buf,
+                       struct sw_err *err)
+{
+    if (sw_park_get(p->park, pl->file_off, buf, (size_t)pl->file_len, err) < 0 ||
+        sw_park_drop(p->park, sw_min_u64(pl->file_off + pl->file_len, pl->spent), err) < 0)
+        return -1;
+    return sw_park_claim(p->park, pl->guest_off, pl->guest_len, err);
+}
+
 /* Parked bytes come back through a chunk of their own, in pieces of its size. The watermark must
  * not hear of it: park positions were counted when they passed by. */
 static int place_parked(struct map *m, struct sw_placement pl, struct sw_err *err)
@@ -220,7 +230,7 @@ static int place_parked(struct map *m, struct sw_placement pl, struct sw_err *er
             part.file_len = part.guest_len = sw_min_u64(pl.guest_len, pool->chunk_bytes);
         c->off = part.file_off;
         c->len = (size_t)part.file_len;
-        if (sw_park_get(p->park, part.file_off, c->buf, c->len, err) < 0)
+        if (take_parked(p, &part, c->buf, err) < 0)
             return drop_chunk(c), -1;
 
         m->held[0] = c;
@@ -248,6 +258,8 @@ static int place(void *ctx, const struct sw_placement *pl, struct sw_err *err)
         return -1;
     if (m->from_park)
         return place_parked(m, *pl, err);
+    if (sw_park_claim(m->p->park, pl->guest_off, pl->guest_len, err) < 0)
+        return -1;
     return pl->codec == SW_CODEC_NONE ? place_plain(m, *pl, err) : place_compressed(m, pl, err);
 }
 
@@ -346,7 +358,8 @@ static int finish(struct map *m, struct sw_err *err)
     while (m->n_held)
         sw_chunk_unref(m->held[--m->n_held]);
     m->from_park = true;
-    if (r->ops->resolve(r, &out, err) < 0 || flush_open(m, err) < 0)
+    if (r->ops->resolve(r, &out, err) < 0 || flush_open(m, err) < 0 ||
+        sw_park_clear(p->park, err) < 0)
         return -1;
     return had_header ? 0 : check_size(m, err);
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "common/fileio.h"
+#include "transfer/park_device.h"
+#include "transfer/target_impl.h"
 
 /* Runs of the stream that are parked, ascending, merged. An image that parks every other cluster
  * has many; what they cost is bounded here. */
@@ -14,33 +16,53 @@
 
 struct run {
     uint64_t off, len;
-    uint64_t mem; /* memory parks: where in `memory` the run begins */
+    uint64_t log; /* bytes parked before it */
 };
 
 struct sw_park {
-    char *path; /* NULL: memory */
+    char *path; /* NULL: device */
     int fd;
-    uint8_t *memory;
-    uint64_t mem_used, mem_cap, mem_max;
+    struct sw_park_device *device; /* or only its memory */
     struct run *runs;
     size_t n, cap;
     uint64_t bytes;
 };
 
-int sw_park_open(const char *path, uint64_t max_memory, struct sw_park **ret, struct sw_err *err)
+static int open_park(const char *path, const struct sw_park_room *room, struct sw_park **ret,
+                     struct sw_err *err)
 {
     struct sw_park *p = calloc(1, sizeof(*p));
 
     if (!p)
         return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
     p->fd = -1;
-    p->mem_max = max_memory;
-    if (path && !(p->path = strdup(path))) {
+    p->path = path ? strdup(path) : NULL;
+    if (path ? !p->path : sw_park_device_open(room, &p->device, err) < 0) {
         free(p);
         return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
     }
     *ret = p;
     return 0;
+}
+
+int sw_park_open(const char *path, uint64_t max_memory, struct sw_park **ret, struct sw_err *err)
+{
+    const struct sw_park_room room = { .memory = max_memory };
+
+    return open_park(path, &room, ret, err);
+}
+
+int sw_park_open_device(struct sw_target *t, const struct sw_reader *reader, uint64_t max_memory,
+                        struct sw_park **ret, struct sw_err *err)
+{
+    struct sw_sink *sink = sw_target_sink(t);
+    const struct sw_park_room room = { .sink = sink,
+                                       .lane = sw_target_lane(t, SW_TARGET_LANES - 1),
+                                       .withheld = SW_WITHHELD,
+                                       .memory = max_memory,
+                                       .reader = reader };
+
+    return open_park(NULL, &room, ret, err);
 }
 
 void sw_park_close(struct sw_park *p)
@@ -52,7 +74,7 @@ void sw_park_close(struct sw_park *p)
         unlink(p->path);
     }
     free(p->path);
-    free(p->memory);
+    sw_park_device_close(p->device);
     free(p->runs);
     free(p);
 }
@@ -78,7 +100,7 @@ static int add_run(struct sw_park *p, uint64_t off, uint64_t len, struct sw_err 
         p->runs = runs;
         p->cap = cap;
     }
-    p->runs[p->n++] = (struct run){ .off = off, .len = len, .mem = p->mem_used };
+    p->runs[p->n++] = (struct run){ .off = off, .len = len, .log = p->bytes };
     return 0;
 }
 
@@ -93,39 +115,16 @@ static int put_file(struct sw_park *p, uint64_t off, struct sw_span bytes, struc
     return 0;
 }
 
-static int put_memory(struct sw_park *p, struct sw_span bytes, struct sw_err *err)
-{
-    if (bytes.n > p->mem_max - p->mem_used)
-        return sw_err_set(err, SW_ERR_UNSUPPORTED,
-                          "the image's tables come after more than %llu MiB of its data, which a "
-                          "stream to a block target cannot hold back: give it as a file or from a "
-                          "server with ranges, or raise --memory",
-                          (unsigned long long)(p->mem_max >> 20));
-    if (p->mem_used + bytes.n > p->mem_cap) {
-        uint64_t cap = sw_max_u64(p->mem_cap * 2, sw_align_up(p->mem_used + bytes.n, 65536));
-        uint8_t *memory = realloc(p->memory, cap);
-
-        if (!memory)
-            return sw_err_set(err, SW_ERR_INTERNAL, "out of memory for parked bytes");
-        p->memory = memory;
-        p->mem_cap = cap;
-    }
-    memcpy(p->memory + p->mem_used, bytes.p, bytes.n);
-    return 0;
-}
-
 int sw_park_put(struct sw_park *p, uint64_t off, struct sw_span bytes, struct sw_err *err)
 {
-    if ((p->path ? put_file(p, off, bytes, err) : put_memory(p, bytes, err)) < 0 ||
-        add_run(p, off, bytes.n, err) < 0)
+    if (add_run(p, off, bytes.n, err) < 0)
         return -1;
-    p->mem_used += p->path ? 0 : bytes.n;
     p->bytes += bytes.n;
-    return 0;
+    return p->path ? put_file(p, off, bytes, err) : sw_park_device_append(p->device, bytes, err);
 }
 
-/* The run that holds all of [off, off + len), or NULL. */
-static const struct run *find(const struct sw_park *p, uint64_t off, size_t len)
+/* The last run that begins at or before off, or NULL. */
+static const struct run *run_before(const struct sw_park *p, uint64_t off)
 {
     size_t lo = 0, hi = p->n;
 
@@ -137,10 +136,15 @@ static const struct run *find(const struct sw_park *p, uint64_t off, size_t len)
         else
             hi = mid;
     }
-    if (lo == 0)
-        return NULL;
-    const struct run *r = &p->runs[lo - 1];
-    return off - r->off <= r->len && len <= r->len - (off - r->off) ? r : NULL;
+    return lo ? &p->runs[lo - 1] : NULL;
+}
+
+/* The run that holds all of [off, off + len), or NULL. */
+static const struct run *find(const struct sw_park *p, uint64_t off, size_t len)
+{
+    const struct run *r = run_before(p, off);
+
+    return r && off - r->off <= r->len && len <= r->len - (off - r->off) ? r : NULL;
 }
 
 int sw_park_get(struct sw_park *p, uint64_t off, void *buf, size_t len, struct sw_err *err)
@@ -152,16 +156,34 @@ int sw_park_get(struct sw_park *p, uint64_t off, void *buf, size_t len, struct s
                           "%zu bytes at offset %llu of the image are used twice, or by its tables: "
                           "a stream cannot go back to them",
                           len, (unsigned long long)off);
-    if (!p->path) {
-        memcpy(buf, p->memory + r->mem + (off - r->off), len);
-        return 0;
-    }
+    if (!p->path)
+        return sw_park_device_read(p->device, r->log + (off - r->off), buf, len, err);
     ssize_t got = sw_pread_full(p->fd, buf, len, off, err);
     if (got < 0)
         return sw_err_wrap(err, "'%s'", p->path);
     if ((size_t)got < len)
         return sw_err_set(err, SW_ERR_INTERNAL, "'%s' was cut short by somebody", p->path);
     return 0;
+}
+
+/* The side file keeps its bytes to the end: files have the room, and a hole costs as much. */
+int sw_park_drop(struct sw_park *p, uint64_t upto, struct sw_err *err)
+{
+    const struct run *r = run_before(p, upto);
+
+    if (p->path || !r)
+        return 0;
+    return sw_park_device_drop(p->device, r->log + sw_min_u64(upto - r->off, r->len), err);
+}
+
+int sw_park_claim(struct sw_park *p, uint64_t off, uint64_t len, struct sw_err *err)
+{
+    return p->path ? 0 : sw_park_device_claim(p->device, off, len, err);
+}
+
+int sw_park_clear(struct sw_park *p, struct sw_err *err)
+{
+    return p->path ? 0 : sw_park_device_clear(p->device, err);
 }
 
 uint64_t sw_park_bytes(const struct sw_park *p)

@@ -8,7 +8,12 @@
 #include "common/clock.h"
 #include "transfer/decode_xz.h"
 
-#define FETCH_CHUNK (4 * SW_MIB)
+/* What is read at a time: little enough to be in a cache still when it is looked at (1 MiB reads take
+ * 0.7 to 0.9 of the CPU time of 4 MiB ones), but more from far away, where each read costs a round
+ * trip. */
+#define FETCH_CHUNK SW_MIB
+#define FETCH_CHUNK_FAR (4 * SW_MIB)
+#define FETCH_CHUNKS_MIN 5
 #define DECODE_CHUNK SW_MIB
 #define JOBS 64
 
@@ -62,7 +67,8 @@ static int make_pools(struct sw_pipe *p, struct sw_err *err)
     uint64_t room = budget > fixed + 8 * SW_MIB ? budget - fixed : 8 * SW_MIB;
     uint64_t fetch = p->n_wraps ? room / 3 : room * 5 / 8;
     uint64_t decode = p->n_wraps ? room / 3 / p->n_wraps : 0;
-    size_t chunk = !p->n_wraps && fetch / FETCH_CHUNK >= 5 ? FETCH_CHUNK : SW_MIB;
+    size_t chunk = p->far && fetch / FETCH_CHUNK_FAR >= FETCH_CHUNKS_MIN ? FETCH_CHUNK_FAR
+                                                                         : FETCH_CHUNK;
 
     if (sw_pool_init(&p->fetch_pool, (unsigned)(fetch / chunk), chunk, err) < 0)
         return -1;
@@ -119,8 +125,10 @@ int sw_pipe_open(struct sw_pipe *p, struct sw_err *err)
     }
     if (make_pools(p, err) < 0 || make_jobs(p, err) < 0)
         return -1;
-    return sw_park_open(p->target ? sw_target_park_path(p->target) : NULL,
-                        sw_memory_budget(p->o->memory) / 4, &p->park, err);
+    uint64_t memory = sw_memory_budget(p->o->memory) / 4;
+    if (p->target && !sw_target_is_file(p->target))
+        return sw_park_open_device(p->target, p->reader, memory, &p->park, err);
+    return sw_park_open(p->target ? sw_target_park_path(p->target) : NULL, memory, &p->park, err);
 }
 
 static void drain_chunks(struct sw_queue *q)

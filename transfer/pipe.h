@@ -102,6 +102,7 @@ struct sw_pipe {
     struct sw_xz_tail *xz_tail; /* resumed between two xz blocks: those before it; owned   */
     struct sw_xz_stream xz_stream;
     bool xz_parallel;
+    bool far; /* see struct sw_look */
     bool hash_all; /* the digest stage sees every byte               */
     bool read_all; /* fetch every byte, not only what is needed     */
 

@@ -43,21 +43,15 @@ static struct device_target *self(struct sw_target *t)
     return (struct device_target *)t;
 }
 
-/* A shared connection or a small device has fewer lanes than the engine has threads. */
-static unsigned lane_of(const struct sw_target *t, unsigned lane)
-{
-    return lane < t->sink->lanes ? lane : t->sink->lanes - 1;
-}
-
 static int sink_write(struct sw_target *t, unsigned lane, const void *buf, size_t len, uint64_t off,
                       struct sw_err *err)
 {
-    return t->sink->ops->pwrite(t->sink, lane_of(t, lane), buf, len, off, err);
+    return t->sink->ops->pwrite(t->sink, sw_target_lane(t, lane), buf, len, off, err);
 }
 
 static int sink_read(struct sw_target *t, void *buf, size_t len, uint64_t off, struct sw_err *err)
 {
-    return t->sink->ops->pread(t->sink, lane_of(t, ENGINE_LANE), buf, len, off, err);
+    return t->sink->ops->pread(t->sink, sw_target_lane(t, ENGINE_LANE), buf, len, off, err);
 }
 
 static int device_capacity(struct sw_target *t, uint64_t *ret, struct sw_err *err)
@@ -158,7 +152,7 @@ static int zero_rest(struct sw_target *t, struct sw_err *err)
     for (uint64_t off = self(t)->withheld; off < size; off += ZERO_STEP) {
         if (sw_cancelled(t->o->cancel))
             return sw_err_set(err, SW_ERR_CANCELLED, "cancelled while '%s' was cleared", t->name);
-        if (t->sink->ops->zero(t->sink, lane_of(t, ENGINE_LANE), off,
+        if (t->sink->ops->zero(t->sink, sw_target_lane(t, ENGINE_LANE), off,
                                sw_min_u64(ZERO_STEP, size - off), err) < 0)
             return -1;
     }

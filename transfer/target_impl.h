@@ -42,4 +42,10 @@ int sw_target_open_device(const char *spec, bool is_nbd, const struct sw_import_
 #define SW_TARGET_WRITERS 3
 #define SW_TARGET_LANES (SW_TARGET_WRITERS + 1)
 
+/* A sink may have been given fewer lanes than the engine has threads. */
+static inline unsigned sw_target_lane(const struct sw_target *t, unsigned lane)
+{
+    return lane < t->sink->lanes ? lane : t->sink->lanes - 1;
+}
+
 #endif
