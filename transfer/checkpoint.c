@@ -63,8 +63,8 @@ static void publish_progress(struct sw_pipe *p)
 
     if (!g)
         return;
-    atomic_store(&g->source_done,
-                 p->n_wraps ? atomic_load(&p->consumed) : sw_watermark_get(&p->placed));
+    atomic_store(&g->source_done, p->n_wraps ? atomic_load(&p->consumed)
+                                             : p->start_at + atomic_load(&p->done_bytes));
     atomic_store(&g->fetched, __atomic_load_n(&p->source->fetched, __ATOMIC_RELAXED));
     atomic_store(&g->guest_size, atomic_load(&p->progress_size));
     if (p->target)

@@ -56,6 +56,7 @@ static uint64_t skip_to_needed(struct sw_fetch *f)
 
     /* What is jumped over needs no one any more. */
     sw_watermark_add(&p->placed, f->next, from);
+    atomic_fetch_add(&p->done_bytes, from - f->next);
     f->next = from;
     return sw_min_u64(sw_align_up(end, 4096), p->source->size);
 }

@@ -70,7 +70,7 @@ enum sw_import_phase {
 /* Written by the engine, read by anyone (a progress bar, the metrics endpoint) at any time. */
 struct sw_progress {
     _Atomic int phase;             /* enum sw_import_phase                                      */
-    _Atomic uint64_t source_done;  /* bytes of the source that are fully dealt with, in order    */
+    _Atomic uint64_t source_done;  /* bytes of the source that are fully dealt with */
     _Atomic uint64_t source_total; /* SW_SIZE_UNKNOWN when the server did not say                */
     _Atomic uint64_t fetched;      /* bytes taken from the source by this run                    */
     _Atomic uint64_t written;      /* bytes the target's writers completed                       */

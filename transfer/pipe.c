@@ -53,6 +53,8 @@ static void placed(void *ctx, const struct sw_chunk *c)
 {
     struct sw_pipe *p = ctx;
 
+    if (!sw_pipe_failed(p))
+        atomic_fetch_add(&p->done_bytes, c->len);
     sw_watermark_add(&p->placed, c->off, sw_chunk_end(c));
     if (p->resumable)
         sw_checkpoint_note(p, sw_watermark_get(&p->placed));

@@ -102,7 +102,7 @@ struct sw_pipe {
     struct sw_xz_tail *xz_tail; /* resumed between two xz blocks: those before it; owned   */
     struct sw_xz_stream xz_stream;
     bool xz_parallel;
-    bool far; /* see struct sw_look */
+    bool far;      /* see struct sw_look */
     bool hash_all; /* the digest stage sees every byte               */
     bool read_all; /* fetch every byte, not only what is needed     */
 
@@ -124,7 +124,8 @@ struct sw_pipe {
     uint64_t stream_size;        /* innermost stream; set by the last decode stage's end    */
     _Atomic uint64_t source_end; /* source bytes seen when the source ended                 */
     _Atomic uint64_t data_bytes;
-    _Atomic uint64_t consumed; /* source bytes that the first decode or map stage is done with */
+    _Atomic uint64_t done_bytes; /* innermost stream, this run: placed or skipped, in any order */
+    _Atomic uint64_t consumed;   /* source bytes that the first decode or map stage is done with */
     _Atomic uint64_t progress_size; /* guest size once the reader knows it */
 
     pthread_mutex_t err_lock; /* guards err, failed */
