@@ -45,7 +45,7 @@ static enum sw_err_kind kind_of_errno(int sys)
     }
 }
 
-int sw_err_set(struct sw_err *err, enum sw_err_kind kind, const char *fmt, ...)
+int(sw_err_set)(struct sw_err *err, enum sw_err_kind kind, const char *fmt, ...)
 {
     va_list ap;
 
@@ -57,7 +57,7 @@ int sw_err_set(struct sw_err *err, enum sw_err_kind kind, const char *fmt, ...)
     return -1;
 }
 
-int sw_err_sys(struct sw_err *err, int sys, const char *fmt, ...)
+int(sw_err_sys)(struct sw_err *err, int sys, const char *fmt, ...)
 {
     char reason[96];
     va_list ap;
@@ -79,7 +79,7 @@ int sw_err_sys(struct sw_err *err, int sys, const char *fmt, ...)
     return -1;
 }
 
-int sw_err_wrap(struct sw_err *err, const char *fmt, ...)
+int(sw_err_wrap)(struct sw_err *err, const char *fmt, ...)
 {
     char context[sizeof(err->msg)];
     va_list ap;
