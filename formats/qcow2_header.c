@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "formats/qcow2_header.h"
 
+#define MAGIC 0x514649fbu /* "QFI\xfb" */
+
 #define INCOMPAT_DIRTY (1u << 0) /* refcounts may be wrong: nothing we read depends on them */
 #define INCOMPAT_CORRUPT (1u << 1)
 #define INCOMPAT_DATA_FILE (1u << 2)
@@ -99,6 +101,9 @@ int sw_qcow2_parse_header(struct sw_span head, const struct sw_limits *limits,
     if (head.n < 72)
         return sw_err_set(err, SW_ERR_BAD_DATA,
                           "truncated: the header needs 72 bytes, there are %zu", head.n);
+    /* The format may have been given by the user, not found by its magic. */
+    if (sw_be32(head.p) != MAGIC)
+        return sw_err_set(err, SW_ERR_BAD_DATA, "this is not a qcow2 image");
     h.version = sw_be32(head.p + 4);
     h.backing_off = sw_be64(head.p + 8);
     h.backing_len = sw_be32(head.p + 16);

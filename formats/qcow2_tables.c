@@ -11,7 +11,7 @@ int sw_qcow2_clip(const struct sw_qcow2 *q, struct sw_extent *e, struct sw_err *
 
     if (end <= q->file_size)
         return 0;
-    if (e->file_off >= q->file_size ||
+    if ((e->codec != SW_CODEC_NONE && e->file_off >= q->file_size) ||
         end > sw_align_up(q->file_size, sw_qcow2_cluster_size(&q->h)) + slack)
         return sw_err_set(
             err, SW_ERR_BAD_DATA,
@@ -19,7 +19,8 @@ int sw_qcow2_clip(const struct sw_qcow2 *q, struct sw_extent *e, struct sw_err *
             "at %llu",
             (unsigned long long)e->guest_off, (unsigned long long)e->file_off,
             (unsigned long long)q->file_size);
-    e->file_len = (uint32_t)(q->file_size - e->file_off);
+    /* Subclusters of the last cluster may lie past the end as a whole: nothing is left of them. */
+    e->file_len = (uint32_t)(q->file_size - sw_min_u64(e->file_off, q->file_size));
     if (e->codec == SW_CODEC_NONE)
         e->guest_len = e->file_len;
     return 0;
@@ -56,6 +57,8 @@ static int add_extent(struct sw_qcow2 *q, struct sw_extent *e, struct sw_err *er
         e->guest_len = e->file_len = (uint32_t)(q->h.size - e->guest_off);
     if (q->file_size != UINT64_MAX && sw_qcow2_clip(q, e, err) < 0)
         return -1;
+    if (!e->file_len)
+        return 0;
     q->base.data_size += e->guest_len;
     if (e->file_off < q->pos)
         return add_late(q, e, err);

@@ -15,6 +15,7 @@ struct feed {
     uint64_t from;      /* of the push that is running             */
     uint8_t *parked;    /* one flag per byte of the file           */
     bool resolving;
+    uint64_t spent; /* resolving: what no placement may name any more */
     struct sw_inflater *inflater;
 };
 
@@ -61,6 +62,8 @@ static int place(void *ctx, const struct sw_placement *p, struct sw_err *err)
 
     assert(p->file_len > 0 && p->guest_len > 0);
     assert(p->file_off + p->file_len <= f->pos);
+    assert(p->file_off >= f->spent && p->spent >= f->spent);
+    f->spent = p->spent;
     if (f->resolving && !all_parked(f, p->file_off, p->file_len))
         return used_twice(err);
     assert(f->resolving || p->file_off >= f->keep);

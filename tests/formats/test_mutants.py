@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every truncation of small qcow2 images and every single-bit flip of their headers and tables:
+refused, or what two oracles read. The first is qcow2lib.py, for every mutant that was accepted; the
+second is qemu-img, for a sample (SLIPWAY_MUTANTS_QEMU of them, 60), where it opens the image at all
+(it also refuses for the refcounts, which an import never looks at).
+
+    test_mutants.py QCOW2-MUTANTS SEED-DIR NAME..."""
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import zlib
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from qcow2lib import Bad, Image, table_ranges  # noqa: E402
+
+SAMPLE = int(os.environ.get("SLIPWAY_MUTANTS_QEMU", "60"))
+
+
+def mutate(data, words):
+    if words[0] == "cut":
+        return data[:int(words[1])]
+    changed = bytearray(data)
+    changed[int(words[1])] ^= 1 << int(words[2])
+    return bytes(changed)
+
+
+def by_qemu(image):
+    """The disk as qemu-img reads it, or None."""
+    with tempfile.TemporaryDirectory() as work:
+        with open(work + "/mutant", "wb") as f:
+            f.write(image)
+        done = subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", work + "/mutant",
+                               work + "/disk"], check=False, capture_output=True, timeout=20)
+        if done.returncode:
+            return None
+        with open(work + "/disk", "rb") as f:
+            return f.read()
+
+
+def check(data, name, line, ask_qemu):
+    """One accepted mutant. Returns whether qemu-img read it, too (None: it was not asked)."""
+    words = line.split()
+    image, size, crc = mutate(data, words), int(words[-2]), int(words[-1], 16)
+    try:
+        disk = Image(image).guest()
+    except Bad as e:
+        raise SystemExit(f"FAILED {name} {line}: accepted, but not legal: {e}") from e
+    if (len(disk), zlib.crc32(disk)) != (size, crc):
+        raise SystemExit(f"FAILED {name} {line}: the oracle reads another disk")
+    if not ask_qemu:
+        return None
+    theirs = by_qemu(image)
+    # qemu-img leaves out the end of a disk that is not a multiple of 512 bytes.
+    if theirs is not None and theirs != disk[:size // 512 * 512]:
+        raise SystemExit(f"FAILED {name} {line}: qemu-img reads another disk")
+    return theirs is not None
+
+
+def main():
+    tool, folder, *names = sys.argv[1:]
+    rng = random.Random(7)
+    for name in names:
+        path = os.path.join(folder, name)
+        with open(path, "rb") as f:
+            data = f.read()
+        ranges = [f"{off}:{n}" for off, n in table_ranges(data)]
+        done = subprocess.run([tool, path, *ranges], stdout=subprocess.PIPE, text=True, check=False)
+        *accepted, last = done.stdout.splitlines() or [""]
+        if done.returncode or not last.startswith("total "):
+            raise SystemExit(f"FAILED {name}: exit {done.returncode} after: {last}")
+        sample = set(rng.sample(range(len(accepted)), min(SAMPLE // len(names), len(accepted))))
+        verdicts = [check(data, name, line, i in sample) for i, line in enumerate(accepted)]
+        total, peak = last.split()[1:]
+        print(f"{name}: {total} mutants, {len(accepted)} accepted and right, "
+              f"{verdicts.count(True)} also by qemu-img, which refused {verdicts.count(False)}; "
+              f"peak {int(peak) // 1024} MiB")
+        if not accepted:
+            raise SystemExit(f"FAILED {name}: nothing was accepted, nothing was compared")
+
+
+if __name__ == "__main__":
+    main()
