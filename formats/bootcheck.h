@@ -36,18 +36,18 @@ struct sw_partition {
 };
 
 struct sw_bootinfo {
-    bool checked;                     /* false: nobody looked (archive, unreachable bytes)         */
+    bool checked; /* false: nobody looked (archive, unreachable bytes)         */
     enum sw_partition_table table;
-    uint32_t sector_size;             /* 512 or 4096, as the GPT header was found                  */
-    unsigned n_partitions;            /* entries in use, also those past the array                 */
+    uint32_t sector_size;  /* 512 or 4096, as the GPT header was found                  */
+    unsigned n_partitions; /* entries in use, also those past the array                 */
     struct sw_partition partitions[SW_BOOT_PARTITIONS_MAX];
     bool has_esp;
-    char arch[16];                    /* of the removable-media loader: "riscv64", "x86_64",
+    char arch[16];      /* of the removable-media loader: "riscv64", "x86_64",
                                          "aarch64", "riscv32", "i386", "arm", "loongarch64"; "" none */
-    char loader[64];                  /* "\\EFI\\BOOT\\BOOTRISCV64.EFI" as found; "" none          */
-    bool bios_bootable;               /* MBR boot code and an active or BIOS-boot partition        */
-    char archs[64];                   /* all loaders found, comma separated                         */
-    char note[160];                   /* for people: why there is no architecture, or what is odd
+    char loader[64];    /* "\\EFI\\BOOT\\BOOTRISCV64.EFI" as found; "" none          */
+    bool bios_bootable; /* MBR boot code and an active or BIOS-boot partition        */
+    char archs[64];     /* all loaders found, comma separated                         */
+    char note[160];     /* for people: why there is no architecture, or what is odd
                                          about a disk that has one (damaged GPT); "" otherwise     */
 };
 

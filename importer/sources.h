@@ -7,20 +7,20 @@
 
 /* Everything a network source may be told. Zeroed means defaults. Strings are borrowed. */
 struct sw_http_options {
-    const char *user, *password;     /* basic authentication; NULL: none                         */
-    const char *const *headers;      /* "Name: value" lines, sent to the first host only          */
+    const char *user, *password; /* basic authentication; NULL: none                         */
+    const char *const *headers;  /* "Name: value" lines, sent to the first host only          */
     size_t n_headers;
-    const char *ca_file, *ca_dir;    /* PEM file / directory of PEM files (names beginning with '.'
+    const char *ca_file, *ca_dir; /* PEM file / directory of PEM files (names beginning with '.'
                                         are skipped), added to the system roots                   */
-    const char *proxy_ca_dir;        /* the same for an https or an intercepting proxy           */
+    const char *proxy_ca_dir;     /* the same for an https or an intercepting proxy           */
     const char *cert_file, *key_file;
-    const char *proxy;               /* overrides the environment; "" forces none                */
-    const char *user_agent;          /* NULL: "slipway/<version>"                                */
-    bool insecure;                   /* do not check the server's certificate                    */
-    unsigned connections;            /* 0: default                                               */
-    unsigned retries;                /* attempts per range after the first; 0: default (8)        */
-    int64_t stall_ns;                /* no byte for this long is a failed attempt; 0: default 30 s */
-    struct sw_cancel *cancel;        /* may be NULL                                              */
+    const char *proxy;        /* overrides the environment; "" forces none                */
+    const char *user_agent;   /* NULL: "slipway/<version>"                                */
+    bool insecure;            /* do not check the server's certificate                    */
+    unsigned connections;     /* 0: default                                               */
+    unsigned retries;         /* attempts per range after the first; 0: default (8)        */
+    int64_t stall_ns;         /* no byte for this long is a failed attempt; 0: default 30 s */
+    struct sw_cancel *cancel; /* may be NULL                                              */
 };
 
 /* Pick the kind by the look of `spec`: http:// https:// nbd:// nbds:// nbd+unix:// file:// a path, or "-".

@@ -61,7 +61,8 @@ static bool take_part(CURLU *u, CURLUPart part, unsigned flags, char **ret)
     char *text = NULL;
     CURLUcode rc = curl_url_get(u, part, &text, flags);
 
-    if (rc == CURLUE_NO_USER || rc == CURLUE_NO_PASSWORD)
+    if ((part == CURLUPART_USER && rc == CURLUE_NO_USER) ||
+        (part == CURLUPART_PASSWORD && rc == CURLUE_NO_PASSWORD))
         return true;
     if (rc != CURLUE_OK)
         return false;
