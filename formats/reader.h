@@ -40,7 +40,7 @@ struct sw_placement {
     enum sw_codec codec;
     uint64_t file_off, file_len;
     uint64_t guest_off,
-        guest_len; /* begins inside the disk; decoded clusters may reach past its end:
+        guest_len;  /* begins inside the disk; decoded clusters may reach past its end:
                                       what lies there is dropped                                    */
     uint64_t spent; /* resolve() only: no later placement names bytes before this offset   */
 };
@@ -116,7 +116,7 @@ struct sw_reader {
     uint64_t
         guest_size; /* virtual disk, bytes                                                     */
     uint64_t
-        data_size;   /* bytes of guest data that the map places; grows until it is complete     */
+        data_size;    /* bytes of guest data that the map places; grows until it is complete     */
     uint32_t granule; /* bytes of the disk that are placed together: its clusters; 0: any run   */
     char detail[64];  /* "v3, 64 KiB clusters, zstd": for people                                 */
 };
