@@ -261,7 +261,10 @@ static int check_digests(struct import *im, struct sw_err *err)
         const struct sw_digest_value *got = digest_of(im->result, want->alg);
         char want_text[SW_DIGEST_TEXT_MAX], got_text[SW_DIGEST_TEXT_MAX];
 
-        if (got && sw_digest_equal(want, got))
+        if (!got)
+            return sw_err_set(err, SW_ERR_INTERNAL, "no %s was computed",
+                              sw_digest_alg_name(want->alg));
+        if (sw_digest_equal(want, got))
             continue;
         sw_digest_format(want, want_text);
         sw_digest_format(got, got_text);
