@@ -22,6 +22,7 @@
 #define HEAD_AT (128 * SW_KIB)
 #define HEAD_ROOM (440 * SW_KIB)
 #define ZERO_STEP SW_GIB
+#define VISIBLE (4 * SW_KIB) /* boot sector and the start of every partition table */
 
 #define ENGINE_LANE (SW_TARGET_LANES - 1)
 
@@ -221,11 +222,16 @@ static int device_read(struct sw_target *t, void *buf, size_t len, uint64_t off,
 static int device_publish(struct sw_target *t, uint64_t size, struct sw_err *err)
 {
     struct device_target *d = self(t);
+    uint64_t visible = sw_min_u64(VISIBLE, d->withheld);
 
     (void)size;
-    /* Everything else first, then what makes it visible. */
+    /* What makes the disk visible comes last, as one small write: whoever is killed before it leaves
+     * no partition table, and the first piece has removed the journal. */
     if (t->sink->ops->flush(t->sink, err) < 0 ||
-        sink_write(t, ENGINE_LANE, d->head, d->withheld, 0, err) < 0 ||
+        (d->withheld > visible && (sink_write(t, ENGINE_LANE, d->head + visible,
+                                              d->withheld - visible, visible, err) < 0 ||
+                                   t->sink->ops->flush(t->sink, err) < 0)) ||
+        sink_write(t, ENGINE_LANE, d->head, visible, 0, err) < 0 ||
         t->sink->ops->flush(t->sink, err) < 0)
         return -1;
     return 0;

@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "common/buf.h"
 #include "common/bytes.h"
@@ -178,7 +179,8 @@ static void file_abandon(struct sw_target *t, bool keep)
     struct file_target *f = self(t);
 
     (void)unlink(t->park_path);
-    if (keep && f->journal_fd >= 0)
+    /* This run's journal, or that of the run before, which this one went on from. */
+    if (keep && (f->journal_fd >= 0 || access(f->journal, F_OK) == 0))
         return;
     (void)unlink(f->journal);
     if (!f->published)

@@ -195,7 +195,7 @@ def campaign(trials, kills, rng):
     worst, resumed, total, n = 0, 0, 0, 0
     while total < kills:
         trial = trials[n % len(trials)]
-        longest = times[id(trial)] * 1.1
+        longest = times[id(trial)] * 0.95
         moments = [rng.uniform(0.01, longest) for _ in range(rng.choice((1, 1, 2, 3)))]
         try:
             hits, twice, at = run_trial(trial, moments)
