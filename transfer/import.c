@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/clock.h"
 #include "transfer/decode_xz.h"
@@ -368,6 +369,19 @@ static bool worth_keeping(const struct sw_err *err)
            err->kind == SW_ERR_DENIED;
 }
 
+/* A device is cleared before it is written: it must not be what is read. (A file may replace itself:
+ * the new one comes under another name.) */
+static int refuse_same_device(const struct sw_source *source, const char *target,
+                              struct sw_err *err)
+{
+    struct stat from, to;
+
+    if (!source->url || stat(source->url, &from) < 0 || stat(target, &to) < 0 ||
+        !S_ISBLK(from.st_mode) || !S_ISBLK(to.st_mode) || from.st_rdev != to.st_rdev)
+        return 0;
+    return sw_err_set(err, SW_ERR_USAGE, "source and target are the same device '%s'", target);
+}
+
 static int run(struct sw_source *source, const char *target, const struct sw_import_options *o,
                struct sw_import_result *ret, struct sw_err *err)
 {
@@ -376,6 +390,8 @@ static int run(struct sw_source *source, const char *target, const struct sw_imp
 
     *ret = (struct sw_import_result){ 0 };
     int rc = look(&im, err);
+    if (rc == 0 && target)
+        rc = refuse_same_device(source, target, err);
     if (rc == 0 && target)
         rc = sw_target_open(target, o, &im.target, err);
     if (rc == 0)

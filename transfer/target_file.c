@@ -157,13 +157,25 @@ static int sync_dir(const char *dir, struct sw_err *err)
     return 0;
 }
 
+/* The size of a stream is known only now: what it left out is reserved at the end. */
+static int reserve_rest(const struct file_target *f, uint64_t size, struct sw_err *err)
+{
+    if (f->base.o->prealloc == SW_PREALLOC_OFF || size == 0)
+        return 0;
+    if (fallocate(f->lock_fd, 0, 0, (off_t)size) < 0 && errno != EOPNOTSUPP)
+        return sw_err_sys(err, errno, "reserve the %llu bytes of the disk",
+                          (unsigned long long)size);
+    return 0;
+}
+
 static int file_publish(struct sw_target *t, uint64_t size, struct sw_err *err)
 {
     struct file_target *f = self(t);
 
     if (size != t->sink->size && sw_sink_file_resize(t->sink, size, SW_PREALLOC_OFF, err) < 0)
         return -1;
-    if (set_owner(f, err) < 0 || t->sink->ops->flush(t->sink, err) < 0)
+    if (reserve_rest(f, size, err) < 0 || set_owner(f, err) < 0 ||
+        t->sink->ops->flush(t->sink, err) < 0)
         return -1;
     if (rename(f->partial, t->name) < 0)
         return sw_err_sys(err, errno, "rename '%s' (was it removed while it was written?)",
