@@ -235,6 +235,65 @@ static void places_a_shuffled_disk_as_large_as_the_device(void **state)
     }
 }
 
+/* Every slot of device and memory is taken, none is zero, and what a cluster leaves behind is smaller
+ * than what it needs (it was compressed, by 8 bytes): so it goes only with the reserve. */
+static void drains_a_log_that_leaves_no_slot_free(void **state)
+{
+    static const size_t clusters[] = { 4096, 65536, 262144 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(clusters) / sizeof(clusters[0]); i++) {
+        struct world w = world_open(24 * SW_MIB, 24 * SW_MIB, clusters[i]);
+        sw_autofree uint8_t *buf = calloc(1, w.cluster);
+        const size_t piece = w.cluster - 8;
+        struct sw_err err = { 0 };
+
+        memset(w.disk, 0, 24 * SW_MIB);
+        for (uint64_t at = 0; at < 24 * SW_MIB; at += 256)
+            w.image[at] = 1;
+        park_open(&w, WITHHELD);
+        assert_int_equal(
+            sw_park_device_append(w.park, (struct sw_span){ w.image, 24 * SW_MIB }, &err), 0);
+        for (size_t k = 0; k < w.n; k++) {
+            assert_int_equal(sw_park_device_read(w.park, k * piece, buf, piece, &err), 0);
+            assert_memory_equal(buf, w.image + k * piece, piece);
+            assert_int_equal(sw_park_device_drop(w.park, (k + 1) * piece, &err), 0);
+            if (write_cluster(&w, buf, w.guest[k], &err) < 0)
+                fail_msg("%zu-byte clusters, number %zu: %s", clusters[i], k, err.msg);
+            memcpy(w.disk + w.guest[k] * w.cluster, buf, w.cluster);
+        }
+        assert_int_equal(sw_park_device_clear(w.park, &err), 0);
+        check(&w);
+        world_close(&w);
+    }
+}
+
+/* The last slot of the device and the first in memory have neighbouring numbers and nothing else. */
+static void keeps_the_end_of_the_device_and_memory_apart(void **state)
+{
+    static const size_t clusters[] = { 4096, 65536 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(clusters) / sizeof(clusters[0]); i++) {
+        struct world w = world_open(4 * SW_MIB, 4 * SW_MIB, clusters[i]);
+        const uint64_t room = 3 * SW_MIB + 3 * w.cluster, gone = 20 * 65536, live = room - gone;
+        sw_autofree uint8_t *buf = malloc(live);
+        struct sw_err err = { 0 };
+
+        for (uint64_t at = 0; at < 4 * SW_MIB; at += 256)
+            w.image[at] = 1;
+        park_open(&w, 3 * w.cluster);
+        assert_int_equal(sw_park_device_append(w.park, (struct sw_span){ w.image, room }, &err), 0);
+        assert_int_equal(sw_park_device_drop(w.park, gone, &err), 0);
+        assert_int_equal(sw_park_device_claim(w.park, WITHHELD, live - 3 * w.cluster, &err), 0);
+        assert_int_equal(sw_park_device_read(w.park, gone, buf, live, &err), 0);
+        assert_memory_equal(buf, w.image + gone, live);
+        assert_int_equal(sw_park_device_clear(w.park, &err), 0);
+        assert_true(sw_is_zero(w.device.bytes, 4 * SW_MIB));
+        world_close(&w);
+    }
+}
+
 static void leaves_nothing_on_a_device_that_is_larger_than_the_disk(void **state)
 {
     struct world w = world_open(24 * SW_MIB + 512, 9 * SW_MIB, 4096);
@@ -356,6 +415,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places_a_shuffled_disk_as_large_as_the_device),
+        cmocka_unit_test(drains_a_log_that_leaves_no_slot_free),
+        cmocka_unit_test(keeps_the_end_of_the_device_and_memory_apart),
         cmocka_unit_test(leaves_nothing_on_a_device_that_is_larger_than_the_disk),
         cmocka_unit_test(does_not_touch_the_device_for_little),
         cmocka_unit_test(refuses_more_than_there_is_room_for),
