@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "transfer/park.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -100,6 +101,7 @@ static int add_run(struct sw_park *p, uint64_t off, uint64_t len, struct sw_err 
         p->runs = runs;
         p->cap = cap;
     }
+    assert(p->runs);
     p->runs[p->n++] = (struct run){ .off = off, .len = len, .log = p->bytes };
     return 0;
 }

@@ -224,6 +224,7 @@ static int store(struct sw_park_device *d, const uint8_t *buf, const uint32_t *l
 
         if (!taken)
             return no_room(d, err);
+        assert(taken <= count);
         if (write_slots(d, first, taken, buf, err) < 0)
             return sw_err_wrap(err, "park");
         for (uint32_t i = 0; i < taken; i++) {
