@@ -12,6 +12,10 @@
 /* Needed ranges closer than this are fetched as one: a request costs more than the bytes. */
 #define GAP_MAX (256 * SW_KIB)
 
+/* A hole of fewer bytes is read as data when clusters may lie across it; data is looked for this far. */
+#define HOLE_MIN (4 * SW_MIB)
+#define LOOK_MAX (16 * SW_MIB)
+
 int sw_fetch_init(struct sw_fetch *f, struct sw_pipe *p, unsigned lanes, struct sw_err *err)
 {
     *f = (struct sw_fetch){ .pipe = p,
@@ -61,16 +65,34 @@ static uint64_t skip_to_needed(struct sw_fetch *f)
     return sw_min_u64(sw_align_up(end, 4096), p->source->size);
 }
 
-/* What the source knows about the bytes ahead: whether they are zero, and up to where. */
+/* What the source knows about the bytes ahead: whether they are zero, and up to where. Holes cut
+ * chunks: where a compressed cluster may lie across them, only large ones count, so that it never
+ * has more chunks than a job can hold. */
 static int look_ahead(struct sw_fetch *f, uint64_t end, struct sw_err *err)
 {
     struct sw_source *s = f->pipe->source;
-    uint64_t len = end - f->next;
+    uint64_t least = f->pipe->reader->any_order && !f->pipe->n_wraps ? 1 : HOLE_MIN;
+    uint64_t at = f->next, run = 0;
 
     f->hole_zero = false;
-    if (s->ops->status && s->ops->status(s, f->next, len, &f->hole_zero, &len, err) < 0)
-        return -1;
-    f->hole_end = f->next + len;
+    f->hole_end = end;
+    if (!s->ops->status)
+        return 0;
+    while (at < end && run < least && at - f->next < LOOK_MAX) {
+        uint64_t len = end - at;
+        bool zero = false;
+
+        if (s->ops->status(s, at, len, &zero, &len, err) < 0)
+            return -1;
+        if (run == 0 && zero && at > f->next && len >= least)
+            break; /* data up to a hole */
+        run = zero ? run + len : 0;
+        at += len;
+        if (least == 1)
+            break;
+    }
+    f->hole_zero = run >= least && at - run == f->next;
+    f->hole_end = run >= least && !f->hole_zero ? at - run : at;
     return 0;
 }
 

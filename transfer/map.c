@@ -13,6 +13,9 @@
 /* keep() reaches back at most 4 MiB; decoded chunks are 1 MiB. */
 #define HELD_MAX 16
 
+/* A pool this small cannot do without the chunks that an unfinished job refers to. */
+#define CHUNKS_AMPLE 12
+
 struct map {
     struct sw_pipe *p;
     struct sw_chunk *held[HELD_MAX]; /* ascending, without gaps between neighbours that matter */
@@ -200,48 +203,87 @@ static void drop_chunk(struct sw_chunk *c)
 }
 
 /* What is not needed again makes room for what has to leave the place that these bytes go to. */
-static int take_parked(struct sw_pipe *p, const struct sw_placement *pl, uint8_t *buf,
-                       struct sw_err *err)
+static int make_room(struct sw_pipe *p, const struct sw_placement *pl, struct sw_err *err)
 {
-    if (sw_park_get(p->park, pl->file_off, buf, (size_t)pl->file_len, err) < 0 ||
-        sw_park_drop(p->park, sw_min_u64(pl->file_off + pl->file_len, pl->spent), err) < 0)
+    if (sw_park_drop(p->park, sw_min_u64(pl->file_off + pl->file_len, pl->spent), err) < 0)
         return -1;
     return sw_park_claim(p->park, pl->guest_off, pl->guest_len, err);
 }
 
-/* Parked bytes come back through a chunk of their own, in pieces of its size. The watermark must
- * not hear of it: park positions were counted when they passed by. */
+static struct sw_pool *park_pool(const struct map *m)
+{
+    return m->p->n_wraps ? &m->p->decode_pools[m->p->n_wraps - 1] : &m->p->fetch_pool;
+}
+
+/* Hand on the placement whose bytes are in the held chunks, and let go of these. The watermark
+ * must not hear of parked bytes that did not arrive: their positions were counted when they passed
+ * by. */
+static int finish_parked(struct map *m, const struct sw_placement *pl, int rc, struct sw_err *err)
+{
+    if (rc == 0)
+        rc = pl->codec == SW_CODEC_NONE ? place_plain(m, *pl, err) : place_compressed(m, pl, err);
+    else
+        while (m->n_held)
+            drop_chunk(m->held[--m->n_held]);
+    if (rc == 0)
+        rc = flush_open(m, err);
+    while (m->n_held)
+        sw_chunk_unref(m->held[--m->n_held]);
+    return rc;
+}
+
+/* Fetch the next bytes of a parked range into a chunk of its own, held. */
+static int hold_parked(struct map *m, uint64_t off, uint64_t len, struct sw_err *err)
+{
+    struct sw_chunk *c = sw_chunk_get(park_pool(m), 0);
+
+    if (!c)
+        return stopped(err);
+    c->off = off;
+    c->len = (size_t)len;
+    m->held[m->n_held++] = c;
+    return sw_park_get(m->p->park, off, c->buf, c->len, err);
+}
+
+/* A cluster may be larger than a chunk: it comes back in several. Its last sector may hold the start
+ * of another, which was placed when it passed by: what is missing there is not part of it. */
+static int place_parked_compressed(struct map *m, struct sw_placement pl, struct sw_err *err)
+{
+    const struct sw_pool *pool = park_pool(m);
+    uint64_t have = sw_park_have(m->p->park, pl.file_off);
+    uint64_t at = 0;
+    int rc = 0;
+
+    if (have && have < pl.file_len && pl.file_len - have < 512)
+        pl.file_len = have;
+    if (pl.file_len > pool->n * (uint64_t)pool->chunk_bytes)
+        return sw_err_set(err, SW_ERR_UNSUPPORTED,
+                          "a parked cluster of %llu bytes is larger than the buffers: raise --memory",
+                          (unsigned long long)pl.file_len);
+    while (rc == 0 && at < pl.file_len) {
+        uint64_t n = sw_min_u64(pl.file_len - at, pool->chunk_bytes);
+
+        rc = hold_parked(m, pl.file_off + at, n, err);
+        at += n;
+    }
+    if (rc == 0)
+        rc = make_room(m->p, &pl, err);
+    return finish_parked(m, &pl, rc, err);
+}
+
+/* Parked bytes come back through chunks of their own. */
 static int place_parked(struct map *m, struct sw_placement pl, struct sw_err *err)
 {
-    struct sw_pipe *p = m->p;
-    struct sw_pool *pool = p->n_wraps ? &p->decode_pools[p->n_wraps - 1] : &p->fetch_pool;
-
-    if (pl.codec != SW_CODEC_NONE && pl.file_len > pool->chunk_bytes)
-        return sw_err_set(err, SW_ERR_UNSUPPORTED, "a parked cluster of %llu bytes is too large",
-                          (unsigned long long)pl.file_len);
+    if (pl.codec != SW_CODEC_NONE)
+        return place_parked_compressed(m, pl, err);
     while (pl.guest_len) {
         struct sw_placement part = pl;
-        struct sw_chunk *c = sw_chunk_get(pool, 0);
-        int rc;
 
-        if (!c)
-            return stopped(err);
-        if (pl.codec == SW_CODEC_NONE)
-            part.file_len = part.guest_len = sw_min_u64(pl.guest_len, pool->chunk_bytes);
-        c->off = part.file_off;
-        c->len = (size_t)part.file_len;
-        if (take_parked(p, &part, c->buf, err) < 0)
-            return drop_chunk(c), -1;
-
-        m->held[0] = c;
-        m->n_held = 1;
-        rc = pl.codec == SW_CODEC_NONE ? place_plain(m, part, err)
-                                       : place_compressed(m, &part, err);
+        part.file_len = part.guest_len = sw_min_u64(pl.guest_len, park_pool(m)->chunk_bytes);
+        int rc = hold_parked(m, part.file_off, part.file_len, err);
         if (rc == 0)
-            rc = flush_open(m, err);
-        m->n_held = 0;
-        sw_chunk_unref(c);
-        if (rc < 0)
+            rc = make_room(m->p, &part, err);
+        if (finish_parked(m, &part, rc, err) < 0)
             return -1;
         pl.file_off += part.file_len;
         pl.guest_off += part.guest_len;
@@ -324,6 +366,7 @@ static int map_chunk(struct map *m, struct sw_chunk *c, struct sw_err *err)
 {
     struct sw_reader *r = m->p->reader;
     const struct sw_out out = { .place = place, .park = park, .ctx = m };
+    const unsigned pool_n = c->pool->n;
     bool had_header = r->has_header;
 
     assert(m->n_held < HELD_MAX);
@@ -336,6 +379,8 @@ static int map_chunk(struct map *m, struct sw_chunk *c, struct sw_err *err)
     if (give_parked(m, err) < 0)
         return -1;
     release_held(m);
+    if (pool_n < CHUNKS_AMPLE && flush_open(m, err) < 0)
+        return -1;
     atomic_store(&m->p->progress_size, r->has_header ? r->guest_size : 0);
     return 0;
 }

@@ -149,6 +149,13 @@ static const struct run *find(const struct sw_park *p, uint64_t off, size_t len)
     return r && off - r->off <= r->len && len <= r->len - (off - r->off) ? r : NULL;
 }
 
+uint64_t sw_park_have(const struct sw_park *p, uint64_t off)
+{
+    const struct run *r = run_before(p, off);
+
+    return r && off - r->off < r->len ? r->len - (off - r->off) : 0;
+}
+
 int sw_park_get(struct sw_park *p, uint64_t off, void *buf, size_t len, struct sw_err *err)
 {
     const struct run *r = find(p, off, len);

@@ -45,6 +45,9 @@ int sw_park_put(struct sw_park *p, uint64_t off, struct sw_span bytes, struct sw
 SW_MUST_CHECK
 int sw_park_get(struct sw_park *p, uint64_t off, void *buf, size_t len, struct sw_err *err);
 
+/* How many bytes from off on were put without a gap. */
+uint64_t sw_park_have(const struct sw_park *p, uint64_t off);
+
 /* Nothing before offset `upto` of the image will be read again, and nothing parked any more: what
  * that frees can be used. */
 SW_MUST_CHECK

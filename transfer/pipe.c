@@ -69,14 +69,14 @@ static int make_pools(struct sw_pipe *p, struct sw_err *err)
     uint64_t room = budget > fixed + 8 * SW_MIB ? budget - fixed : 8 * SW_MIB;
     uint64_t fetch = p->n_wraps ? room / 3 : room * 5 / 8;
     uint64_t decode = p->n_wraps ? room / 3 / p->n_wraps : 0;
+    unsigned n_decode = (unsigned)sw_max_u64(decode / DECODE_CHUNK, SW_CHUNKS_MIN);
     size_t chunk = p->far && fetch / FETCH_CHUNK_FAR >= FETCH_CHUNKS_MIN ? FETCH_CHUNK_FAR
                                                                          : FETCH_CHUNK;
 
     if (sw_pool_init(&p->fetch_pool, (unsigned)(fetch / chunk), chunk, err) < 0)
         return -1;
     for (unsigned i = 0; i < p->n_wraps; i++) {
-        if (sw_pool_init(&p->decode_pools[i], (unsigned)(decode / DECODE_CHUNK), DECODE_CHUNK,
-                         err) < 0)
+        if (sw_pool_init(&p->decode_pools[i], n_decode, DECODE_CHUNK, err) < 0)
             return -1;
     }
 

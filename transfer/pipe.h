@@ -206,6 +206,10 @@ int sw_digests_restore(struct sw_digests *d, const struct sw_journal *j, struct 
 /* The newest states at or before `limit`, into j. False when there is none. */
 bool sw_digests_snapshot(struct sw_digests *d, uint64_t limit, struct sw_journal *j);
 
+/* Fewest chunks of a pool: a compressed cluster of 2 MiB and its last sector may lie across four of
+ * 1 MiB, which are held until its last byte has come in the last of them; one is being filled. */
+#define SW_CHUNKS_MIN 5
+
 /* map.c: jobs */
 struct sw_job *sw_job_get(struct sw_pipe *p);
 void sw_job_put(struct sw_pipe *p, struct sw_job *job); /* drops its chunks */

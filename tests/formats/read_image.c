@@ -38,6 +38,14 @@ static bool all_parked(const struct feed *f, uint64_t off, uint64_t len)
     return true;
 }
 
+/* The last sector of a compressed cluster may hold the start of one that was placed already. */
+static uint64_t must_be_parked(const struct sw_placement *p)
+{
+    uint64_t slack = p->codec == SW_CODEC_NONE ? 0 : sw_min_u64(511, p->file_len - 1);
+
+    return p->file_len - slack;
+}
+
 static int used_twice(struct sw_err *err)
 {
     return sw_err_set(err, SW_ERR_BAD_DATA, "bytes are used twice: a stream cannot go back to them");
@@ -64,7 +72,7 @@ static int place(void *ctx, const struct sw_placement *p, struct sw_err *err)
     assert(p->file_off + p->file_len <= f->pos);
     assert(p->file_off >= f->spent && p->spent >= f->spent);
     f->spent = p->spent;
-    if (f->resolving && !all_parked(f, p->file_off, p->file_len))
+    if (f->resolving && !all_parked(f, p->file_off, must_be_parked(p)))
         return used_twice(err);
     assert(f->resolving || p->file_off >= f->keep);
     assert(f->pos - p->file_off <= (UINT64_C(4) << 20) + (f->pos - f->from) || f->resolving);
