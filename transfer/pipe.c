@@ -13,7 +13,7 @@
  * trip. */
 #define FETCH_CHUNK SW_MIB
 #define FETCH_CHUNK_FAR (4 * SW_MIB)
-#define FETCH_CHUNKS_MIN 5
+#define FETCH_CHUNKS_MIN SW_CHUNKS_MIN
 #define DECODE_CHUNK SW_MIB
 #define JOBS 64
 
