@@ -257,9 +257,10 @@ static int place_parked_compressed(struct map *m, struct sw_placement pl, struct
     if (have && have < pl.file_len && pl.file_len - have < 512)
         pl.file_len = have;
     if (pl.file_len > pool->n * (uint64_t)pool->chunk_bytes)
-        return sw_err_set(err, SW_ERR_UNSUPPORTED,
-                          "a parked cluster of %llu bytes is larger than the buffers: raise --memory",
-                          (unsigned long long)pl.file_len);
+        return sw_err_set(
+            err, SW_ERR_UNSUPPORTED,
+            "a parked cluster of %llu bytes is larger than the buffers: raise --memory",
+            (unsigned long long)pl.file_len);
     while (rc == 0 && at < pl.file_len) {
         uint64_t n = sw_min_u64(pl.file_len - at, pool->chunk_bytes);
 

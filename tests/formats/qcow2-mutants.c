@@ -24,9 +24,9 @@
 #define SECONDS_MAX 2
 #define RSS_MAX_KIB (192 * 1024) /* the limits below, the reader's copies, a sanitizer's shadow */
 
-static const struct sw_limits limits = {
-    .guest_size = 4 << 20, .table_memory = 1 << 20, .decoder_memory = 1 << 20
-};
+static const struct sw_limits limits = { .guest_size = 4 << 20,
+                                         .table_memory = 1 << 20,
+                                         .decoder_memory = 1 << 20 };
 
 static const struct read_how ways[] = {
     { .format = SW_FORMAT_QCOW2, .seek = true },
@@ -114,7 +114,8 @@ int main(int argc, char **argv)
         if (!colon)
             die("not OFFSET:LENGTH", argv[i], NULL);
         *colon = '\0';
-        if (sw_parse_u64(argv[i], 0, n, &from, &err) < 0 || sw_parse_u64(colon + 1, 0, n, &len, &err) < 0)
+        if (sw_parse_u64(argv[i], 0, n, &from, &err) < 0 ||
+            sw_parse_u64(colon + 1, 0, n, &len, &err) < 0)
             die("range", argv[i], &err);
         flips(bytes, n, from, len);
     }

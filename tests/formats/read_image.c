@@ -48,7 +48,8 @@ static uint64_t must_be_parked(const struct sw_placement *p)
 
 static int used_twice(struct sw_err *err)
 {
-    return sw_err_set(err, SW_ERR_BAD_DATA, "bytes are used twice: a stream cannot go back to them");
+    return sw_err_set(err, SW_ERR_BAD_DATA,
+                      "bytes are used twice: a stream cannot go back to them");
 }
 
 static int inflate_to(struct feed *f, const struct sw_placement *p, struct sw_err *err)
@@ -59,8 +60,7 @@ static int inflate_to(struct feed *f, const struct sw_placement *p, struct sw_er
     assert(out);
     if (sw_inflate(f->inflater, p->codec, in, out, p->guest_len, err) < 0)
         return -1;
-    memcpy(f->disk->p + p->guest_off, out,
-           sw_min_u64(p->guest_len, f->disk->n - p->guest_off));
+    memcpy(f->disk->p + p->guest_off, out, sw_min_u64(p->guest_len, f->disk->n - p->guest_off));
     return 0;
 }
 

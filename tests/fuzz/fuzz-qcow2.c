@@ -18,9 +18,9 @@ static const struct read_how ways[] = {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct sw_limits limits = {
-        .guest_size = 4 << 20, .table_memory = 1 << 20, .decoder_memory = 1 << 20
-    };
+    const struct sw_limits limits = { .guest_size = 4 << 20,
+                                      .table_memory = 1 << 20,
+                                      .decoder_memory = 1 << 20 };
     struct disk first = { 0 };
     bool accepted = false;
 

@@ -12,12 +12,22 @@
 
 static struct sw_journal sample(void)
 {
-    struct sw_journal j = { .url = "https://host/disk.qcow2", .validator = "\"abc\"",
-                            .source_size = 123456789, .boot_id = "b", .durable = true,
-                            .format = SW_FORMAT_QCOW2, .wraps = { SW_WRAP_XZ, SW_WRAP_NONE },
-                            .guest_size = UINT64_C(1) << 40, .disk_size = UINT64_C(1) << 41,
-                            .watermark = 1 << 20, .decode_in = 1 << 10, .decode_out = 1 << 19,
-                            .digest_at = 77, .n_digests = 2, .head_len = 5, .head_off = 131072,
+    struct sw_journal j = { .url = "https://host/disk.qcow2",
+                            .validator = "\"abc\"",
+                            .source_size = 123456789,
+                            .boot_id = "b",
+                            .durable = true,
+                            .format = SW_FORMAT_QCOW2,
+                            .wraps = { SW_WRAP_XZ, SW_WRAP_NONE },
+                            .guest_size = UINT64_C(1) << 40,
+                            .disk_size = UINT64_C(1) << 41,
+                            .watermark = 1 << 20,
+                            .decode_in = 1 << 10,
+                            .decode_out = 1 << 19,
+                            .digest_at = 77,
+                            .n_digests = 2,
+                            .head_len = 5,
+                            .head_off = 131072,
                             .head_crc = 0xdeadbeef };
 
     for (unsigned i = 0; i < 2; i++) {

@@ -37,8 +37,11 @@ static struct sw_target *open_target(void)
 
 static struct sw_journal record(uint64_t watermark)
 {
-    struct sw_journal j = { .url = "http://h/d", .validator = "\"v\"", .guest_size = SIZE,
-                            .disk_size = SIZE, .watermark = watermark };
+    struct sw_journal j = { .url = "http://h/d",
+                            .validator = "\"v\"",
+                            .guest_size = SIZE,
+                            .disk_size = SIZE,
+                            .watermark = watermark };
 
     sw_boot_id(j.boot_id);
     return j;
