@@ -106,8 +106,10 @@ static int get_field(const struct field *f, const char *value, void *p, struct s
         memcpy(p, value, n + 1);
         return 0;
     }
-    if (sw_parse_u64(value, 0, f->type == FIELD_U64 ? UINT64_MAX : UINT32_MAX, &v, err) < 0)
+    if (sw_parse_u64(value, 0, f->type == FIELD_U64 ? UINT64_MAX : UINT32_MAX, &v, err) < 0) {
+        err->kind = SW_ERR_BAD_DATA; /* nobody typed it */
         return sw_err_wrap(err, "journal: '%s'", f->key);
+    }
     if (f->type == FIELD_U64) {
         memcpy(p, &v, sizeof(v));
     } else if (f->type == FIELD_BOOL) {
