@@ -112,7 +112,7 @@ struct sw_import_result {
  * visible at `target`; what is needed to continue may lie beside it (".<name>.slipway-partial",
  * ".<name>.slipway-journal") and is picked up or thrown away by the next run.
  *
- * Errors: every kind; see docs/ERRORS in the man page for what each means to the caller. */
+ * Errors: every kind; slipway(1) says what each one means to the caller. */
 SW_MUST_CHECK
 int sw_import_run(struct sw_source *source, const char *target,
                   const struct sw_import_options *options, struct sw_import_result *ret,
