@@ -14,7 +14,11 @@
 #define FETCH_CHUNK SW_MIB
 #define FETCH_CHUNK_FAR (4 * SW_MIB)
 #define FETCH_CHUNKS_MIN SW_CHUNKS_MIN
+#define FETCH_LEAST 3
 #define DECODE_CHUNK SW_MIB
+/* Every chunk of a pool may be done before the one that the watermark waits for. */
+#define CHUNKS_MAX 96
+_Static_assert(CHUNKS_MAX < SW_WATERMARK_AHEAD, "the watermark has room for every chunk");
 #define JOBS 64
 
 void sw_pipe_fail(struct sw_pipe *p, const struct sw_err *err)
@@ -62,6 +66,13 @@ static void placed(void *ctx, const struct sw_chunk *c)
 
 /* One budget, split once: a wrapped stream needs room on both sides of its decoders, a plain one
  * all of it for what is on its way. Writers and table windows take the rest. */
+static unsigned count_chunks(uint64_t bytes, uint64_t chunk, unsigned least)
+{
+    uint64_t n = bytes / chunk;
+
+    return n < least ? least : n > CHUNKS_MAX ? CHUNKS_MAX : (unsigned)n;
+}
+
 static int make_pools(struct sw_pipe *p, struct sw_err *err)
 {
     uint64_t budget = sw_memory_budget(p->o->memory);
@@ -69,11 +80,11 @@ static int make_pools(struct sw_pipe *p, struct sw_err *err)
     uint64_t room = budget > fixed + 8 * SW_MIB ? budget - fixed : 8 * SW_MIB;
     uint64_t fetch = p->n_wraps ? room / 3 : room * 5 / 8;
     uint64_t decode = p->n_wraps ? room / 3 / p->n_wraps : 0;
-    unsigned n_decode = (unsigned)sw_max_u64(decode / DECODE_CHUNK, SW_CHUNKS_MIN);
+    unsigned n_decode = count_chunks(decode, DECODE_CHUNK, SW_CHUNKS_MIN);
     size_t chunk = p->far && fetch / FETCH_CHUNK_FAR >= FETCH_CHUNKS_MIN ? FETCH_CHUNK_FAR
                                                                          : FETCH_CHUNK;
 
-    if (sw_pool_init(&p->fetch_pool, (unsigned)(fetch / chunk), chunk, err) < 0)
+    if (sw_pool_init(&p->fetch_pool, count_chunks(fetch, chunk, FETCH_LEAST), chunk, err) < 0)
         return -1;
     for (unsigned i = 0; i < p->n_wraps; i++) {
         if (sw_pool_init(&p->decode_pools[i], n_decode, DECODE_CHUNK, err) < 0)
