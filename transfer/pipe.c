@@ -64,8 +64,6 @@ static void placed(void *ctx, const struct sw_chunk *c)
         sw_checkpoint_note(p, sw_watermark_get(&p->placed));
 }
 
-/* One budget, split once: a wrapped stream needs room on both sides of its decoders, a plain one
- * all of it for what is on its way. Writers and table windows take the rest. */
 static unsigned count_chunks(uint64_t bytes, uint64_t chunk, unsigned least)
 {
     uint64_t n = bytes / chunk;
@@ -73,6 +71,8 @@ static unsigned count_chunks(uint64_t bytes, uint64_t chunk, unsigned least)
     return n < least ? least : n > CHUNKS_MAX ? CHUNKS_MAX : (unsigned)n;
 }
 
+/* One budget, split once: a wrapped stream needs room on both sides of its decoders, a plain one
+ * all of it for what is on its way. Writers and table windows take the rest. */
 static int make_pools(struct sw_pipe *p, struct sw_err *err)
 {
     uint64_t budget = sw_memory_budget(p->o->memory);
