@@ -67,6 +67,10 @@ static void put_format(const struct sw_import_result *r, struct sw_buf *out)
 static void put_size(const struct sw_import_result *r, struct sw_buf *out)
 {
     put_label(out, "size");
+    if (!r->guest_size) { /* info of a raw disk in a wrapper */
+        sw_buf_puts(out, "not known before all of it has been decoded\n");
+        return;
+    }
     cli_put_bytes(out, r->guest_size);
     if (r->guest_size != r->image_size && r->image_size) {
         sw_buf_puts(out, ", grown from ");
@@ -145,10 +149,12 @@ static void put_signer(const struct sw_pgp_signer *signer, struct sw_buf *out)
 
 static void put_boot(const struct sw_bootinfo *b, struct sw_buf *out)
 {
-    if (!b->checked)
+    if (!b->checked && !b->note[0])
         return;
     put_label(out, "boots");
-    if (b->arch[0])
+    if (!b->checked)
+        sw_buf_puts(out, b->note);
+    else if (b->arch[0])
         sw_buf_printf(out, "%s, %s", b->archs[0] ? b->archs : b->arch, b->loader);
     else
         sw_buf_printf(out, "no EFI loader%s%s", b->note[0] ? ": " : "", b->note);

@@ -111,8 +111,8 @@ static void check_boot(struct view *v, struct sw_import_result *ret)
                  "not looked at: the image's tables are inside a compressed stream");
         return;
     }
-    if (!l->reader->has_header) /* a raw stream: judge by what was decoded of it */
-        disk.size = l->inner_len;
+    if (!l->reader->has_header) /* a raw stream: its end is not known yet */
+        disk.size = INT64_MAX;
     if (sw_bootcheck(&disk, &ret->boot, &err) < 0) {
         ret->boot.checked = false;
         snprintf(ret->boot.note, sizeof(ret->boot.note), "not looked at: %.120s", err.msg);
