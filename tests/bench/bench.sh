@@ -15,9 +15,11 @@
 #
 # SLIPWAY_BENCH_RUNS    turns per row (default 3)
 # SLIPWAY_BENCH_SIZE    full (default) or small; see make-images
+# SLIPWAY_BENCH_SLOW    a contender whose first turn takes more than so many seconds has no other
+#                       (default: 0, all have all turns)
 # SLIPWAY_BENCH_ONLY    contenders to run, a shell pattern (default: all)
 # SLIPWAY_BUILD         build directory with slipway in it (default: build/ of the source tree)
-# XDG_CACHE_HOME        images, targets and results are in its slipway/bench/: 25 GiB
+# XDG_CACHE_HOME        images, targets and results are in its slipway/bench/: 25 GiB at most
 
 set -euo pipefail
 export LC_ALL=C
@@ -30,6 +32,7 @@ top=$(cd "$here/../.." && pwd)
 size=${SLIPWAY_BENCH_SIZE:-full}
 runs=${SLIPWAY_BENCH_RUNS:-3}
 only=${SLIPWAY_BENCH_ONLY:-*}
+slow=${SLIPWAY_BENCH_SLOW:-0}
 build=${SLIPWAY_BUILD:-$top/build}
 slipway=$build/cli/slipway
 cluster_floor=$build/tests/bench/cluster-floor
@@ -222,8 +225,9 @@ check_target()
 # measure_one ROW CONTENDER TURN
 measure_one()
 {
-    local row=$1 name=$2 turn=$3 cmd options line good=true
+    local row=$1 name=$2 turn=$3 cmd options line seconds=0 good=true
 
+    [[ $too_slow != *" $name "* ]] || return 0
     command_of "$name" "$row" || return 0
     options=(--sync "$target" --out "$work/out" --err "$work/err")
     if [ "$name" = slipway-128m ]; then
@@ -233,6 +237,10 @@ measure_one()
     settle "$row"
     : >"$work/err"
     line=$(TMPDIR=$work "$here/measure" "${options[@]}" -- "${cmd[@]}")
+    [[ $line =~ \"wall_s\":\ ([0-9]+) ]] && seconds=${BASH_REMATCH[1]}
+    if [ "$slow" -gt 0 ] && [ "$seconds" -ge "$slow" ]; then
+        too_slow+=" $name "
+    fi
     if ! grep -q '"status": 0}' <<<"$line"; then
         good=false
         say "$name failed for $row: $(tail -n 2 "$work/err" | tr '\n' ' ')"
@@ -247,7 +255,7 @@ measure_one()
 
 measure_row()
 {
-    local row=$1 turn name
+    local row=$1 turn name too_slow=
 
     say "measuring $row"
     rm -f "$results/$row.part"
