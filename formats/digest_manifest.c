@@ -289,7 +289,7 @@ static int no_entry(const struct manifest_search *s, struct sw_err *err)
 static int pick(const struct manifest_search *s, const struct sw_manifest_digest *found,
                 const bool *conflict, struct sw_manifest_digest *ret, struct sw_err *err)
 {
-    int unusable = -1;
+    int unusable = 0; /* the caller has found at least one */
 
     for (int i = SLOT_COUNT_ - 1; i >= 0; i--) {
         if (!found[i].n)

@@ -228,9 +228,9 @@ static int device_publish(struct sw_target *t, uint64_t size, struct sw_err *err
     /* What makes the disk visible comes last, as one small write: whoever is killed before it leaves
      * no partition table, and the first piece has removed the journal. */
     if (t->sink->ops->flush(t->sink, err) < 0 ||
-        (d->withheld > visible && (sink_write(t, ENGINE_LANE, d->head + visible,
-                                              d->withheld - visible, visible, err) < 0 ||
-                                   t->sink->ops->flush(t->sink, err) < 0)) ||
+        (d->withheld > visible &&
+         (sink_write(t, ENGINE_LANE, d->head + visible, d->withheld - visible, visible, err) < 0 ||
+          t->sink->ops->flush(t->sink, err) < 0)) ||
         sink_write(t, ENGINE_LANE, d->head, visible, 0, err) < 0 ||
         t->sink->ops->flush(t->sink, err) < 0)
         return -1;

@@ -45,7 +45,7 @@ static void die(const char *what, const char *label, const struct sw_err *err)
 static void read_all_ways(struct sw_span file, const char *label)
 {
     struct disk disks[SW_COUNT(ways)];
-    int rc[SW_COUNT(ways)];
+    int rc[SW_COUNT(ways)] = { 0 };
 
     total++;
     for (size_t i = 0; i < SW_COUNT(ways); i++) {

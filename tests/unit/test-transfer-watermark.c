@@ -15,7 +15,8 @@
 static void follows_any_order(void **state)
 {
     (void)state;
-    srand(5);
+    uint32_t lcg = 5;
+
     for (int round = 0; round < 200; round++) {
         struct sw_watermark w;
         unsigned order[PIECES], done[PIECES + 1] = { 0 };
@@ -24,7 +25,10 @@ static void follows_any_order(void **state)
         for (unsigned i = 0; i < PIECES; i++)
             order[i] = i;
         for (unsigned i = PIECES - 1; i > 0; i--) {
-            unsigned k = (unsigned)rand() % (i + 1), t = order[i];
+            unsigned k, t = order[i];
+
+            lcg = lcg * 1664525 + 1013904223;
+            k = (lcg >> 8) % (i + 1);
 
             order[i] = order[k];
             order[k] = t;
