@@ -100,6 +100,21 @@ static bool is_plain_host(const char *host)
     return *host != '\0';
 }
 
+/* libcurl takes nearly anything for the zone of an IPv6 address ("[fd00::1%eth0]"), a second '@'
+ * included, and reads its own text differently the next time. */
+static bool has_plain_zone(CURLU *u)
+{
+    char *zone = NULL;
+    bool plain = true;
+
+    if (curl_url_get(u, CURLUPART_ZONEID, &zone, 0) != CURLUE_OK)
+        return true; /* none */
+    for (const char *p = zone; *p; p++)
+        plain = plain && (isalnum((unsigned char)*p) || strchr("-._", *p));
+    curl_free(zone);
+    return plain;
+}
+
 /* Everything but the text is read first: taking the credentials and the fragment out of `u` is what
  * makes its text fit to be sent. */
 static bool fill_parts(CURLU *u, struct sw_url *url)
@@ -109,7 +124,7 @@ static bool fill_parts(CURLU *u, struct sw_url *url)
     struct sw_err ignored;
     uint64_t number = 0;
 
-    if (!take_part(u, CURLUPART_SCHEME, 0, &scheme) ||
+    if (!has_plain_zone(u) || !take_part(u, CURLUPART_SCHEME, 0, &scheme) ||
         !take_part(u, CURLUPART_HOST, 0, &url->host) ||
         !take_part(u, CURLUPART_PORT, CURLU_DEFAULT_PORT, &port) ||
         !take_part(u, CURLUPART_PATH, 0, &url->path) ||
