@@ -392,6 +392,8 @@ static int push_step(struct sw_qcow2 *q, struct sw_span bytes, const struct sw_o
     q->pos = from + n;
     if (place_region(q, from, q->pos, out, err) < 0)
         return -1;
+    if (out->took && out->took(out->ctx, from, (struct sw_span){ bytes.p, n }, err) < 0)
+        return -1;
     return collect(q, meta_len, (struct sw_span){ bytes.p, n }, err);
 }
 

@@ -45,7 +45,7 @@ struct sw_placement {
     uint64_t spent; /* resolve() only: no later placement names bytes before this offset   */
 };
 
-/* Where a reader sends what it finds. Both return 0 or -1 with err filled, which the reader passes
+/* Where a reader sends what it finds. All return 0 or -1 with err filled, which the reader passes
  * on at once. */
 struct sw_out {
     /* In push() and finish() the bytes named are among those pushed, and not before the keep() of
@@ -55,6 +55,11 @@ struct sw_out {
     /* Keep [file_off, file_off + len), part of the bytes pushed in this call: their meaning is not
      * known yet. */
     int (*park)(void *ctx, uint64_t file_off, uint64_t len, struct sw_err *err);
+
+    /* NULL, or: these bytes, part of those pushed in this call, were taken as metadata. Who wants to
+     * go on in the middle of a stream later must keep them: pushed again with anything at all
+     * between them, and given again what it was given, a fresh reader comes to the same state. */
+    int (*took)(void *ctx, uint64_t file_off, struct sw_span bytes, struct sw_err *err);
     void *ctx;
 };
 

@@ -32,6 +32,23 @@ static bool find_boundary(struct sw_pipe *p, uint64_t placed, struct sw_journal 
     return false;
 }
 
+/* From where the reader needs the stream again, with everything before `placed` in the target. */
+static bool find_take_up(struct sw_pipe *p, uint64_t placed, uint64_t *ret_from)
+{
+    struct sw_take_ups *t = &p->take_ups;
+    SW_LOCK_SCOPE(&t->lock);
+
+    for (unsigned back = 1; back <= SW_TAKE_UPS && back <= t->n; back++) {
+        unsigned i = (t->n - back) % SW_TAKE_UPS;
+
+        if (t->at[i].pos <= placed) {
+            *ret_from = t->at[i].from;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Fill in where a restart could begin. False: nowhere better than at the start. */
 static bool describe_position(struct sw_pipe *p, struct sw_journal *j)
 {
@@ -40,10 +57,20 @@ static bool describe_position(struct sw_pipe *p, struct sw_journal *j)
     j->watermark = placed;
     if (!p->n_wraps)
         return sw_digests_snapshot(&p->digests, placed, j);
+    if (p->tables && !find_take_up(p, placed, &placed))
+        return false;
     if (!find_boundary(p, placed, j))
         return false;
-    j->watermark = j->decode_out;
+    j->watermark = p->tables ? placed : j->decode_out;
     return sw_digests_snapshot(&p->digests, j->decode_in, j);
+}
+
+/* What the record relies on beside the disk. */
+static int sync_side_files(struct sw_pipe *p, struct sw_err *err)
+{
+    if (!p->tables)
+        return 0;
+    return sw_table_log_sync(p->tables, err) < 0 ? -1 : sw_park_sync(p->park, err);
 }
 
 static void save(struct sw_pipe *p, bool durable)
@@ -53,7 +80,8 @@ static void save(struct sw_pipe *p, bool durable)
 
     if (!describe_position(p, &j) || sw_pipe_failed(p))
         return;
-    if (sw_target_checkpoint(p->target, &j, durable, &err) < 0)
+    if ((durable && sync_side_files(p, &err) < 0) ||
+        sw_target_checkpoint(p->target, &j, durable, &err) < 0)
         sw_pipe_fail(p, &err);
 }
 

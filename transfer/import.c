@@ -10,6 +10,7 @@
 #include "transfer/decode_xz.h"
 #include "transfer/look.h"
 #include "transfer/pipe_run.h"
+#include "transfer/replay.h"
 
 struct import {
     struct sw_source *source;
@@ -74,7 +75,9 @@ static bool can_resume(const struct import *im)
 {
     if (!im->source->seekable || !im->source->validator || im->o->no_resume || im->o->tee)
         return false;
-    return im->look.n_wraps == 0 || (im->look.n_wraps == 1 && im->look.format == SW_FORMAT_RAW);
+    if (im->look.n_wraps == 1 && !im->look.reader->any_order)
+        return sw_target_is_file(im->target); /* which has the room for the reader's tables */
+    return im->look.n_wraps <= 1;
 }
 
 static uint64_t disk_size(const struct import *im)
@@ -101,6 +104,38 @@ static void fill_identity(struct import *im)
     sw_boot_id(j->boot_id);
 }
 
+/* The reader in the middle of a wrapped stream, from what an earlier run kept. False when that does
+ * not fit: the import starts over, and the reason is of no use to anybody. */
+static bool bring_reader(struct import *im, uint64_t to)
+{
+    struct sw_pipe *p = &im->pipe;
+    struct sw_err why = { 0 };
+
+    p->map_from = to;
+    return sw_table_log_open(sw_target_tables_path(im->target), im->limits.table_memory, &p->tables,
+                             &why) == 0 &&
+           sw_park_open(sw_target_park_path(im->target), 0, &p->park, &why) == 0 &&
+           sw_replay(im->look.reader, p->park, p->tables, to, &why) == 0;
+}
+
+/* As if bring_reader() had not been tried. */
+static int forget_reader(struct import *im, struct sw_err *err)
+{
+    struct sw_pipe *p = &im->pipe;
+    struct sw_reader *fresh;
+
+    if (!p->map_from)
+        return 0;
+    if (sw_reader_open(im->look.format, &im->limits, im->look.file_size, &fresh, err) < 0)
+        return -1;
+    im->look.reader->ops->close(im->look.reader);
+    p->reader = im->look.reader = fresh;
+    sw_table_log_close(sw_steal(p->tables));
+    sw_park_close(sw_steal(p->park));
+    p->map_from = 0;
+    return 0;
+}
+
 /* Continue where the record says. Returns 1, or 0 when that place cannot be taken up after all. */
 static int resume_at(struct import *im, const struct sw_journal *j, struct sw_err *err)
 {
@@ -108,6 +143,8 @@ static int resume_at(struct import *im, const struct sw_journal *j, struct sw_er
     struct sw_reader *r = im->look.reader;
     uint64_t from = j->watermark;
 
+    if (sw_pipe_keeps_tables(p) && !bring_reader(im, j->watermark))
+        return 0;
     if (im->pipe.xz_parallel) {
         int found = sw_xz_resume(p, im->source, j->decode_in, j->decode_out, err);
 
@@ -135,6 +172,8 @@ static int prepare(struct import *im, struct sw_err *err)
     struct sw_pipe *p = &im->pipe;
     struct sw_journal j;
 
+    p->reader = im->look.reader;
+    p->n_wraps = im->look.n_wraps;
     p->resumable = can_resume(im) && sw_target_can_resume(im->target);
     fill_identity(im);
     im->prepared = true;
@@ -145,6 +184,8 @@ static int prepare(struct import *im, struct sw_err *err)
             return -1;
         if (resumed)
             return sw_target_prepare(im->target, p->journal.disk_size, &j, err);
+        if (forget_reader(im, err) < 0)
+            return -1;
     }
     return sw_target_prepare(im->target, p->journal.disk_size, NULL, err);
 }
@@ -399,6 +440,8 @@ static int run(struct sw_source *source, const char *target, const struct sw_imp
     if (rc < 0 && im.target)
         sw_target_abandon(im.target, im.prepared && im.pipe.resumable && worth_keeping(err));
     sw_target_close(im.target);
+    sw_park_close(im.pipe.park); /* opened for a pipe that was not built */
+    sw_table_log_close(im.pipe.tables);
     sw_digests_close(&im.pipe.digests);
     sw_look_done(&im.look);
     ret->elapsed_ns = sw_now_ns() - start;

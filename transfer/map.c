@@ -9,12 +9,16 @@
 
 #include "common/clock.h"
 #include "transfer/pipe.h"
+#include "transfer/replay.h"
 
 /* keep() reaches back at most 4 MiB; decoded chunks are 1 MiB. */
 #define HELD_MAX 16
 
 /* A pool this small cannot do without the chunks that an unfinished job refers to. */
 #define CHUNKS_AMPLE 12
+
+/* Enough of them for 256 MiB between the reader and the slowest writer. */
+#define TAKE_UP_STEP (2 * SW_MIB)
 
 struct map {
     struct sw_pipe *p;
@@ -23,6 +27,7 @@ struct map {
     struct sw_job *open; /* compressed pieces being collected */
     uint64_t pos;        /* end of what has been pushed        */
     bool from_park;      /* placements name parked bytes       */
+    bool size_fits;      /* the disk's size is known, and fits */
     int64_t waited;
 };
 
@@ -301,6 +306,9 @@ static int place(void *ctx, const struct sw_placement *pl, struct sw_err *err)
         return -1;
     if (m->from_park)
         return place_parked(m, *pl, err);
+    /* Its last sector reaches into what is read again; it was whole, and placed, before. */
+    if (pl->file_off < m->p->map_from)
+        return 0;
     if (sw_park_claim(m->p->park, pl->guest_off, pl->guest_len, err) < 0)
         return -1;
     return pl->codec == SW_CODEC_NONE ? place_plain(m, *pl, err) : place_compressed(m, pl, err);
@@ -310,34 +318,60 @@ static int park(void *ctx, uint64_t off, uint64_t len, struct sw_err *err)
 {
     struct map *m = ctx;
     const struct sw_chunk *c = m->held[m->n_held - 1];
+    const struct sw_span bytes = { c->data + (off - c->off), (size_t)len };
+    const struct sw_table_record record = { .kind = SW_TABLE_PARKED,
+                                            .off = off,
+                                            .len = (uint32_t)len };
 
-    return sw_park_put(m->p->park, off, (struct sw_span){ c->data + (off - c->off), (size_t)len },
-                       err);
+    if (sw_park_put(m->p->park, off, bytes, err) < 0)
+        return -1;
+    return m->p->tables ? sw_table_log_add(m->p->tables, &record, err) : 0;
 }
 
-/* Metadata that had passed by before it was known to be metadata. */
+static int took(void *ctx, uint64_t off, struct sw_span bytes, struct sw_err *err)
+{
+    struct map *m = ctx;
+    const struct sw_table_record record = {
+        .kind = SW_TABLE_BYTES, .off = off, .len = (uint32_t)bytes.n, .bytes = bytes.p
+    };
+
+    return m->p->tables ? sw_table_log_add(m->p->tables, &record, err) : 0;
+}
+
 static int give_parked(struct map *m, struct sw_err *err)
 {
-    struct sw_reader *r = m->p->reader;
-    uint64_t off;
-    size_t len;
+    const struct sw_table_record record = { .kind = SW_TABLE_GIVEN, .off = m->pos };
+    int given = sw_give_parked(m->p->reader, m->p->park, m->pos, err);
 
-    while (r->ops->want(r, 0, &off, &len) && off + len <= m->pos) {
-        sw_autofree uint8_t *buf = malloc(len);
+    if (given <= 0 || !m->p->tables)
+        return given < 0 ? -1 : 0;
+    return sw_table_log_add(m->p->tables, &record, err);
+}
 
-        if (!buf)
-            return sw_err_set(err, SW_ERR_INTERNAL, "out of memory for a table of %zu bytes", len);
-        if (sw_park_get(m->p->park, off, buf, len, err) < 0 ||
-            r->ops->give(r, (struct sw_span){ buf, len }, err) < 0)
-            return -1;
-    }
+/* A later run can go on from `keep` once everything pushed so far has been placed. */
+static int note_take_up(struct map *m, uint64_t keep, struct sw_err *err)
+{
+    struct sw_pipe *p = m->p;
+    struct sw_take_ups *t = &p->take_ups;
+
+    if (!p->tables)
+        return 0;
+    if (sw_table_log_flush(p->tables, err) < 0)
+        return -1;
+    if (!sw_table_log_whole(p->tables))
+        return 0;
+    SW_LOCK_SCOPE(&t->lock);
+    if (t->n && m->pos < t->at[(t->n - 1) % SW_TAKE_UPS].pos + TAKE_UP_STEP)
+        return 0;
+    t->at[t->n % SW_TAKE_UPS].pos = m->pos;
+    t->at[t->n % SW_TAKE_UPS].from = keep;
+    t->n++;
     return 0;
 }
 
-/* Nobody may name bytes before keep() any more. */
-static void release_held(struct map *m)
+/* Nobody may name bytes before keep any more. */
+static void release_held(struct map *m, uint64_t keep)
 {
-    uint64_t keep = m->p->reader->ops->keep(m->p->reader, m->pos);
     unsigned drop = 0;
 
     while (drop < m->n_held && sw_chunk_end(m->held[drop]) <= keep)
@@ -353,6 +387,7 @@ static int check_size(struct map *m, struct sw_err *err)
     struct sw_pipe *p = m->p;
     uint64_t size = p->reader->guest_size;
 
+    m->size_fits = true;
     if (!p->target)
         return 0;
     if (size > p->capacity)
@@ -366,20 +401,28 @@ static int check_size(struct map *m, struct sw_err *err)
 static int map_chunk(struct map *m, struct sw_chunk *c, struct sw_err *err)
 {
     struct sw_reader *r = m->p->reader;
-    const struct sw_out out = { .place = place, .park = park, .ctx = m };
+    const struct sw_out out = { .place = place, .park = park, .took = took, .ctx = m };
     const unsigned pool_n = c->pool->n;
-    bool had_header = r->has_header;
+    uint64_t from = sw_max_u64(c->off, m->p->map_from);
 
     assert(m->n_held < HELD_MAX);
+    if (from >= sw_chunk_end(c)) {
+        sw_chunk_unref(c);
+        return 0;
+    }
+    struct sw_span bytes = { c->data + (from - c->off), (size_t)(sw_chunk_end(c) - from) };
     m->held[m->n_held++] = c;
-    if (r->ops->push(r, c->off, (struct sw_span){ c->data, c->len }, &out, err) < 0)
+    if (r->ops->push(r, from, bytes, &out, err) < 0)
         return -1;
     m->pos = sw_chunk_end(c);
-    if (!had_header && r->has_header && check_size(m, err) < 0)
+    if (!m->size_fits && r->has_header && check_size(m, err) < 0)
         return -1;
     if (give_parked(m, err) < 0)
         return -1;
-    release_held(m);
+    uint64_t keep = r->ops->keep(r, m->pos);
+    if (note_take_up(m, keep, err) < 0)
+        return -1;
+    release_held(m, keep);
     if (pool_n < CHUNKS_AMPLE && flush_open(m, err) < 0)
         return -1;
     atomic_store(&m->p->progress_size, r->has_header ? r->guest_size : 0);
@@ -391,7 +434,6 @@ static int finish(struct map *m, struct sw_err *err)
     struct sw_pipe *p = m->p;
     struct sw_reader *r = p->reader;
     const struct sw_out out = { .place = place, .park = park, .ctx = m };
-    bool had_header = r->has_header;
     uint64_t size = p->n_wraps ? p->stream_size : atomic_load(&p->source_end);
 
     if (sw_pipe_failed(p))
@@ -407,13 +449,13 @@ static int finish(struct map *m, struct sw_err *err)
     if (r->ops->resolve(r, &out, err) < 0 || flush_open(m, err) < 0 ||
         sw_park_clear(p->park, err) < 0)
         return -1;
-    return had_header ? 0 : check_size(m, err);
+    return m->size_fits ? 0 : check_size(m, err);
 }
 
 void *sw_map_thread(void *arg)
 {
-    struct map m = { .p = arg };
     struct sw_pipe *p = arg;
+    struct map m = { .p = p, .size_fits = p->reader->has_header && !p->map_from };
     struct sw_err err = { 0 };
     int64_t busy = 0;
     void *item;

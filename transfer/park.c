@@ -4,8 +4,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/fileio.h"
 #include "transfer/park_device.h"
@@ -21,8 +23,8 @@ struct run {
 };
 
 struct sw_park {
-    char *path; /* NULL: device */
-    int fd;
+    char *path;                    /* NULL: device */
+    atomic_int fd;                 /* sync() may be called by another thread */
     struct sw_park_device *device; /* or only its memory */
     struct run *runs;
     size_t n, cap;
@@ -36,7 +38,7 @@ static int open_park(const char *path, const struct sw_park_room *room, struct s
 
     if (!p)
         return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
-    p->fd = -1;
+    atomic_init(&p->fd, -1);
     p->path = path ? strdup(path) : NULL;
     if (path ? !p->path : sw_park_device_open(room, &p->device, err) < 0) {
         free(p);
@@ -70,10 +72,8 @@ void sw_park_close(struct sw_park *p)
 {
     if (!p)
         return;
-    if (p->fd >= 0) {
-        close(p->fd);
-        unlink(p->path);
-    }
+    if (atomic_load(&p->fd) >= 0)
+        close(atomic_load(&p->fd));
     free(p->path);
     sw_park_device_close(p->device);
     free(p->runs);
@@ -106,13 +106,20 @@ static int add_run(struct sw_park *p, uint64_t off, uint64_t len, struct sw_err 
     return 0;
 }
 
+static int open_file(struct sw_park *p, int flags, struct sw_err *err)
+{
+    if (atomic_load(&p->fd) < 0)
+        atomic_store(&p->fd, open(p->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600));
+    if (atomic_load(&p->fd) < 0)
+        return sw_err_sys(err, errno, "%s '%s'", flags & O_CREAT ? "create" : "open", p->path);
+    return 0;
+}
+
 static int put_file(struct sw_park *p, uint64_t off, struct sw_span bytes, struct sw_err *err)
 {
-    if (p->fd < 0)
-        p->fd = open(p->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (p->fd < 0)
-        return sw_err_sys(err, errno, "create '%s'", p->path);
-    if (sw_pwrite_full(p->fd, bytes.p, bytes.n, off, err) < 0)
+    if (open_file(p, O_CREAT | O_TRUNC, err) < 0)
+        return -1;
+    if (sw_pwrite_full(atomic_load(&p->fd), bytes.p, bytes.n, off, err) < 0)
         return sw_err_wrap(err, "park in '%s'", p->path);
     return 0;
 }
@@ -123,6 +130,34 @@ int sw_park_put(struct sw_park *p, uint64_t off, struct sw_span bytes, struct sw
         return -1;
     p->bytes += bytes.n;
     return p->path ? put_file(p, off, bytes, err) : sw_park_device_append(p->device, bytes, err);
+}
+
+int sw_park_restore(struct sw_park *p, uint64_t off, uint64_t len, struct sw_err *err)
+{
+    const struct run *last = p->n ? &p->runs[p->n - 1] : NULL;
+    struct stat st;
+
+    if (last && last->off + last->len > off)
+        return sw_err_set(err, SW_ERR_BAD_DATA, "parked twice at %llu", (unsigned long long)off);
+    if (open_file(p, 0, err) < 0)
+        return -1;
+    if (fstat(atomic_load(&p->fd), &st) < 0)
+        return sw_err_sys(err, errno, "look at '%s'", p->path);
+    if ((uint64_t)st.st_size < off || (uint64_t)st.st_size - off < len)
+        return sw_err_set(err, SW_ERR_BAD_DATA, "'%s' was cut short by somebody", p->path);
+    if (add_run(p, off, len, err) < 0)
+        return -1;
+    p->bytes += len;
+    return 0;
+}
+
+int sw_park_sync(struct sw_park *p, struct sw_err *err)
+{
+    int fd = atomic_load(&p->fd);
+
+    if (fd >= 0 && fdatasync(fd) < 0)
+        return sw_err_sys(err, errno, "sync '%s'", p->path);
+    return 0;
 }
 
 /* The last run that begins at or before off, or NULL. */
@@ -167,7 +202,7 @@ int sw_park_get(struct sw_park *p, uint64_t off, void *buf, size_t len, struct s
                           len, (unsigned long long)off);
     if (!p->path)
         return sw_park_device_read(p->device, r->log + (off - r->off), buf, len, err);
-    ssize_t got = sw_pread_full(p->fd, buf, len, off, err);
+    ssize_t got = sw_pread_full(atomic_load(&p->fd), buf, len, off, err);
     if (got < 0)
         return sw_err_wrap(err, "'%s'", p->path);
     if ((size_t)got < len)

@@ -7,9 +7,10 @@
  *   no target       memory, up to a limit
  *
  * What is kept of the bookkeeping is bounded: 2^20 runs of 24 bytes, and what park_device.h says.
- * At the end, whatever it is, the target shows nothing that was parked.
+ * At the end, whatever it is, the target shows nothing that was parked. The side file belongs to the
+ * target, which removes it, or keeps it for a later run.
  *
- * One thread (the map stage). */
+ * One thread (the map stage), but for sync(). */
 #ifndef SW_TRANSFER_PARK_H
 #define SW_TRANSFER_PARK_H
 
@@ -34,7 +35,17 @@ int sw_park_open(const char *path, uint64_t max_memory, struct sw_park **ret, st
 SW_MUST_CHECK
 int sw_park_open_device(struct sw_target *t, const struct sw_reader *reader, uint64_t max_memory,
                         struct sw_park **ret, struct sw_err *err);
-void sw_park_close(struct sw_park *p); /* accepts NULL; removes the side file */
+void sw_park_close(struct sw_park *p); /* accepts NULL; leaves the side file */
+
+/* An earlier run parked [off, off + len) in the side file at path; in ascending order, before the
+ * first put(). -1 with SW_ERR_BAD_DATA when the file has not that many bytes, SW_ERR_NOT_FOUND
+ * without one. */
+SW_MUST_CHECK
+int sw_park_restore(struct sw_park *p, uint64_t off, uint64_t len, struct sw_err *err);
+
+/* Make durable what was parked in the side file. From any thread. */
+SW_MUST_CHECK
+int sw_park_sync(struct sw_park *p, struct sw_err *err);
 
 /* Keep these bytes of the stream; offsets ascend from call to call. -1 with SW_ERR_NO_SPACE, or with
  * SW_ERR_UNSUPPORTED when memory or the bound on runs is the limit; both say what to do instead. */

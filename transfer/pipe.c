@@ -119,10 +119,32 @@ static void init_locks(struct sw_pipe *p)
     pthread_mutex_init(&p->time_lock, NULL);
     pthread_mutex_init(&p->ck_lock, NULL);
     pthread_mutex_init(&p->boundaries.lock, NULL);
+    pthread_mutex_init(&p->take_ups.lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&p->ck_wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
+}
+
+/* Unless a resume has opened them. */
+static int open_side_files(struct sw_pipe *p, struct sw_err *err)
+{
+    uint64_t memory = sw_memory_budget(p->o->memory) / 4;
+
+    if (sw_pipe_keeps_tables(p) && !p->tables &&
+        sw_table_log_open(sw_target_tables_path(p->target), p->limits.table_memory, &p->tables,
+                          err) < 0)
+        return -1;
+    if (p->park)
+        return 0;
+    if (p->target && !sw_target_is_file(p->target))
+        return sw_park_open_device(p->target, p->reader, memory, &p->park, err);
+    return sw_park_open(p->target ? sw_target_park_path(p->target) : NULL, memory, &p->park, err);
+}
+
+bool sw_pipe_keeps_tables(const struct sw_pipe *p)
+{
+    return p->resumable && p->n_wraps && !p->reader->any_order;
 }
 
 int sw_pipe_open(struct sw_pipe *p, struct sw_err *err)
@@ -138,10 +160,7 @@ int sw_pipe_open(struct sw_pipe *p, struct sw_err *err)
     }
     if (make_pools(p, err) < 0 || make_jobs(p, err) < 0)
         return -1;
-    uint64_t memory = sw_memory_budget(p->o->memory) / 4;
-    if (p->target && !sw_target_is_file(p->target))
-        return sw_park_open_device(p->target, p->reader, memory, &p->park, err);
-    return sw_park_open(p->target ? sw_target_park_path(p->target) : NULL, memory, &p->park, err);
+    return open_side_files(p, err);
 }
 
 static void drain_chunks(struct sw_queue *q)
@@ -168,7 +187,8 @@ void sw_pipe_close(struct sw_pipe *p)
     sw_pool_done(&p->fetch_pool);
     for (unsigned i = 0; i < SW_WRAPS_MAX; i++)
         sw_pool_done(&p->decode_pools[i]);
-    sw_park_close(p->park);
+    sw_park_close(sw_steal(p->park));
+    sw_table_log_close(sw_steal(p->tables));
     sw_xz_tail_close(p->xz_tail);
     free(p->job_slab);
     pthread_mutex_destroy(&p->job_lock);
@@ -177,6 +197,7 @@ void sw_pipe_close(struct sw_pipe *p)
     pthread_mutex_destroy(&p->time_lock);
     pthread_mutex_destroy(&p->ck_lock);
     pthread_mutex_destroy(&p->boundaries.lock);
+    pthread_mutex_destroy(&p->take_ups.lock);
     pthread_cond_destroy(&p->ck_wake);
 }
 

@@ -22,6 +22,7 @@
 #include "transfer/chunk.h"
 #include "transfer/import.h"
 #include "transfer/park.h"
+#include "transfer/table_log.h"
 #include "transfer/target.h"
 #include "transfer/target_impl.h"
 #include "transfer/watermark.h"
@@ -81,6 +82,18 @@ struct sw_boundaries {
     } at[SW_BOUNDARIES];
 };
 
+/* Places where a reader of a wrapped stream can be taken up again: with everything before `pos`
+ * placed, it needs nothing before `from` any more (clusters that begin earlier and end later are
+ * whole and placed), and the table log holds what brings it there. */
+#define SW_TAKE_UPS 128
+struct sw_take_ups {
+    pthread_mutex_t lock;
+    unsigned n; /* ever; ring */
+    struct {
+        uint64_t pos, from;
+    } at[SW_TAKE_UPS];
+};
+
 struct sw_pipe {
     const struct sw_import_options *o;
     struct sw_limits limits;
@@ -117,6 +130,9 @@ struct sw_pipe {
 
     struct sw_digests digests;
     struct sw_boundaries boundaries;
+    struct sw_take_ups take_ups;
+    struct sw_table_log *tables; /* NULL: the reader's state is not kept; owned */
+    uint64_t map_from;          /* the reader has been brought here: what comes before was placed */
     struct sw_watermark placed; /* innermost stream: handed to the target without a gap */
     struct sw_park *park;
 
@@ -142,6 +158,9 @@ struct sw_pipe {
     struct sw_stage_time times[SW_STAGE_COUNT_];
     pthread_mutex_t time_lock; /* guards times */
 };
+
+/* Whether the reader's state is kept beside the target, so that a wrapped stream can be resumed. */
+bool sw_pipe_keeps_tables(const struct sw_pipe *p);
 
 /* Record the first error, wake and end everybody. Safe from any thread, any number of times. */
 void sw_pipe_fail(struct sw_pipe *p, const struct sw_err *err);

@@ -123,6 +123,11 @@ const char *sw_target_park_path(const struct sw_target *t)
     return t->park_path;
 }
 
+const char *sw_target_tables_path(const struct sw_target *t)
+{
+    return t->tables_path;
+}
+
 void sw_target_close(struct sw_target *t)
 {
     if (t)

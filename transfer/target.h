@@ -2,7 +2,8 @@
 /* A disk that stays invisible until it is whole. Built on a sink:
  *
  *   regular file   written as ".<name>.slipway-partial" in the same directory, journal beside it
- *                  as ".<name>.slipway-journal"; renamed to its name by publish()
+ *                  as ".<name>.slipway-journal", and where a stream needs them side files for what
+ *                  is parked and for the reader's tables ("-park", "-tables"); renamed to its name by publish()
  *   block device,  the first MiB (partition table, boot code) is withheld in memory; its place on
  *   NBD export     the target holds the journal and a compressed copy of what is withheld. publish()
  *                  writes the real first MiB last
@@ -71,6 +72,8 @@ void sw_target_abandon(struct sw_target *t, bool keep);
 struct sw_sink *sw_target_sink(struct sw_target *t);
 /* Path of the side file for parked bytes (files only; NULL otherwise). Owned by t. */
 const char *sw_target_park_path(const struct sw_target *t);
+/* ... and of that for a reader's tables, likewise. */
+const char *sw_target_tables_path(const struct sw_target *t);
 void sw_target_close(struct sw_target *t); /* accepts NULL */
 
 #define SW_WITHHELD (UINT64_C(1) << 20)

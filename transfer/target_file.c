@@ -112,6 +112,8 @@ static int file_prepare(struct sw_target *t, uint64_t size, const struct sw_jour
         return sw_err_sys(err, errno, "remove '%s'", f->journal);
     if (unlink(t->park_path) < 0 && errno != ENOENT)
         return sw_err_sys(err, errno, "remove '%s'", t->park_path);
+    if (unlink(t->tables_path) < 0 && errno != ENOENT)
+        return sw_err_sys(err, errno, "remove '%s'", t->tables_path);
     if (sw_sink_file_resize(t->sink, 0, SW_PREALLOC_OFF, err) < 0)
         return -1;
     return size ? sw_sink_file_resize(t->sink, size, t->o->prealloc, err) : 0;
@@ -183,6 +185,7 @@ static int file_publish(struct sw_target *t, uint64_t size, struct sw_err *err)
     f->published = true;
     (void)unlink(f->journal);
     (void)unlink(t->park_path);
+    (void)unlink(t->tables_path);
     return sync_dir(f->dir, err);
 }
 
@@ -190,11 +193,12 @@ static void file_abandon(struct sw_target *t, bool keep)
 {
     struct file_target *f = self(t);
 
-    (void)unlink(t->park_path);
     /* This run's journal, or that of the run before, which this one went on from. */
     if (keep && (f->journal_fd >= 0 || access(f->journal, F_OK) == 0))
         return;
     (void)unlink(f->journal);
+    (void)unlink(t->park_path);
+    (void)unlink(t->tables_path);
     if (!f->published)
         (void)unlink(f->partial);
 }
@@ -210,6 +214,7 @@ static void file_close(struct sw_target *t)
         close(f->journal_fd);
     free(t->name);
     free(t->park_path);
+    free(t->tables_path);
     free(f->dir);
     free(f->partial);
     free(f->journal);
@@ -242,7 +247,8 @@ static int set_paths(struct file_target *f, const char *path, struct sw_err *err
     f->dir = strdup(dirname(for_dir));
     if (!f->dir || asprintf(&f->partial, "%s/.%s.slipway-partial", f->dir, base) < 0 ||
         asprintf(&f->journal, "%s/.%s.slipway-journal", f->dir, base) < 0 ||
-        asprintf(&f->base.park_path, "%s/.%s.slipway-park", f->dir, base) < 0)
+        asprintf(&f->base.park_path, "%s/.%s.slipway-park", f->dir, base) < 0 ||
+        asprintf(&f->base.tables_path, "%s/.%s.slipway-tables", f->dir, base) < 0)
         return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
     return 0;
 }

@@ -28,8 +28,8 @@ struct sw_target {
     const struct sw_target_ops *ops;
     const struct sw_import_options *o;
     struct sw_sink *sink;
-    char *name;      /* as the user wrote it, for messages */
-    char *park_path; /* files only */
+    char *name;                    /* as the user wrote it, for messages */
+    char *park_path, *tables_path; /* files only */
     bool can_resume;
 };
 
