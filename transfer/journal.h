@@ -31,7 +31,8 @@ struct sw_journal {
     uint64_t guest_size; /* of the image: what the target was prepared for     */
     uint64_t disk_size;  /* of the disk it becomes                             */
 
-    uint64_t watermark;  /* innermost stream, bytes: everything before is placed          */
+    uint64_t watermark;  /* innermost stream, bytes: everything before is placed, or kept in
+                            the side files together with what the reader knew       */
     uint64_t decode_in;  /* wrapped: source offset of a boundary of the wrapper, and ...  */
     uint64_t decode_out; /* ... the innermost offset it stands for, at most watermark     */
     uint64_t digest_at;  /* source offset at which the digest states were taken           */

@@ -12,7 +12,7 @@
 #include "common/fileio.h"
 #include "common/macros.h"
 
-#define HEAD 16
+#define HEAD SW_TABLE_RECORD_HEAD
 #define FLUSH_AT (UINT64_C(256) << 10)
 
 struct sw_table_log {
@@ -82,7 +82,7 @@ static size_t payload(const struct sw_table_record *r)
     return r->kind == SW_TABLE_BYTES ? r->len : 0;
 }
 
-static void encode(const struct sw_table_record *r, uint8_t *to)
+size_t sw_table_record_format(const struct sw_table_record *r, uint8_t *to)
 {
     size_t n = payload(r);
 
@@ -91,6 +91,31 @@ static void encode(const struct sw_table_record *r, uint8_t *to)
     sw_put_le32(to + 12, crc_of(to, r->bytes, n));
     if (n)
         memcpy(to + HEAD, r->bytes, n);
+    return HEAD + n;
+}
+
+static bool decode_head(const uint8_t *head, struct sw_table_record *ret)
+{
+    uint32_t word = sw_le32(head + 8);
+
+    *ret = (struct sw_table_record){ .kind = (enum sw_table_kind)(word >> 24),
+                                     .off = sw_le64(head),
+                                     .len = word & 0xffffff };
+    return ret->kind >= SW_TABLE_BYTES && ret->kind <= SW_TABLE_GIVEN &&
+           ret->len <= SW_TABLE_RECORD_MAX && ret->off <= UINT64_MAX - ret->len &&
+           (ret->len == 0) == (ret->kind == SW_TABLE_GIVEN);
+}
+
+size_t sw_table_record_parse(struct sw_span bytes, struct sw_table_record *ret)
+{
+    if (bytes.n < HEAD || !decode_head(bytes.p, ret))
+        return 0;
+
+    size_t n = payload(ret);
+    if (bytes.n - HEAD < n || crc_of(bytes.p, bytes.p + HEAD, n) != sw_le32(bytes.p + 12))
+        return 0;
+    ret->bytes = n ? bytes.p + HEAD : NULL;
+    return HEAD + n;
 }
 
 /* ---- adding ---------------------------------------------------------------------------------- */
@@ -107,8 +132,7 @@ int sw_table_log_add(struct sw_table_log *l, const struct sw_table_record *r, st
     }
     if (make_room(l, l->n + n, err) < 0)
         return -1;
-    encode(r, l->buf + l->n);
-    l->n += n;
+    l->n += sw_table_record_format(r, l->buf + l->n);
     return l->n >= FLUSH_AT ? sw_table_log_flush(l, err) : 0;
 }
 
@@ -147,19 +171,7 @@ int sw_table_log_sync(struct sw_table_log *l, struct sw_err *err)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static bool decode_head(const uint8_t *head, struct sw_table_record *ret)
-{
-    uint32_t word = sw_le32(head + 8);
-
-    *ret = (struct sw_table_record){ .kind = (enum sw_table_kind)(word >> 24),
-                                     .off = sw_le64(head),
-                                     .len = word & 0xffffff };
-    return ret->kind >= SW_TABLE_BYTES && ret->kind <= SW_TABLE_GIVEN &&
-           ret->len <= SW_TABLE_RECORD_MAX && ret->off <= UINT64_MAX - ret->len &&
-           (ret->len == 0) == (ret->kind == SW_TABLE_GIVEN);
-}
-
-/* The record at l->at, its bytes in l->buf. 1, 0 when there is none that is intact, or -1. */
+/* The record at l->at, in l->buf. 1, 0 when there is none that is intact, or -1. */
 static int read_record(struct sw_table_log *l, struct sw_table_record *ret, struct sw_err *err)
 {
     int fd = atomic_load(&l->fd);
@@ -171,16 +183,13 @@ static int read_record(struct sw_table_log *l, struct sw_table_record *ret, stru
     if (!decode_head(head, ret))
         return 0;
 
-    size_t n = payload(ret);
+    size_t n = HEAD + payload(ret);
     if (make_room(l, n, err) < 0)
         return -1;
-    got = n ? sw_pread_full(fd, l->buf, n, l->at + HEAD, err) : 0;
+    got = sw_pread_full(fd, l->buf, n, l->at, err);
     if (got < 0)
         return -1;
-    if ((size_t)got < n || crc_of(head, l->buf, n) != sw_le32(head + 12))
-        return 0;
-    ret->bytes = l->buf;
-    return 1;
+    return sw_table_record_parse((struct sw_span){ l->buf, (size_t)got }, ret) ? 1 : 0;
 }
 
 int sw_table_log_next(struct sw_table_log *l, uint64_t upto, struct sw_table_record *ret,
@@ -223,7 +232,7 @@ int sw_table_log_cut(struct sw_table_log *l, struct sw_err *err)
 
         if (!text)
             return sw_err_set(err, SW_ERR_INTERNAL, "out of memory for %zu bytes of tables", n);
-        encode(&l->cut, text);
+        (void)sw_table_record_format(&l->cut, text);
         if (sw_pwrite_full(fd, text, n, l->at, err) < 0)
             return sw_err_wrap(err, "keep tables in '%s'", l->path);
         l->at += n;

@@ -41,6 +41,15 @@ struct sw_table_record {
 /* The longest record; longer ones are split by who adds them. */
 #define SW_TABLE_RECORD_MAX (2u << 20)
 
+/* The record that begins these bytes: how many of them it takes, or 0 when there is none that is
+ * intact. ret->bytes lies among them. Pure. */
+size_t sw_table_record_parse(struct sw_span bytes, struct sw_table_record *ret);
+
+#define SW_TABLE_RECORD_HEAD 16
+
+/* The opposite, into room for SW_TABLE_RECORD_HEAD bytes and the record's own; returns how many. */
+size_t sw_table_record_format(const struct sw_table_record *record, uint8_t *to);
+
 /* path: the side file, which is created by the first flush() with something to write. At most
  * max_bytes are written: what would go beyond is left out, and whole() is false from then on. */
 SW_MUST_CHECK
