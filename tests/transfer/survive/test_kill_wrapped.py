@@ -8,6 +8,7 @@ tables lie in what had passed by.
 
 SLIPWAY_KILLS: imports that are killed, of each image (2). SLIPWAY_SEED as in test_kill.py."""
 import bz2
+import contextlib
 import gzip
 import os
 import random
@@ -23,7 +24,7 @@ from qcow2lib import Writer     # noqa: E402
 from test_kill import Failed, FileTarget, Trial     # noqa: E402
 
 SIZE = 40 * MIB + 512 * 5
-NGINX_RATE = "limit_rate 900k;"     # of one connection, which gets the first second for nothing
+NGINX_RATE = "limit_rate 960k;"     # of one connection, which gets the first second for nothing
 ALPHABET = bytes(range(32, 96)) * 4
 
 
@@ -102,14 +103,28 @@ class WrappedTrial(Trial):
         folder, base = os.path.split(self.target.path)
         return f"{folder}/.{base}.slipway-{name}"
 
-    def killed_run(self, after):
-        """Kill `after` seconds after the first record of the journal. Returns False when the import
-        was done before."""
+    def record(self):
+        with contextlib.suppress(FileNotFoundError), open(self.side_file("journal"), "rb") as f:
+            return f.read()
+        return None
+
+    def wait_for_records(self, process, n):
+        seen = self.record()
+        while process.poll() is None and n:
+            time.sleep(0.01)
+            now = self.record()
+            if now and now != seen:
+                seen = now
+                n -= 1
+
+    def killed_run(self, moment):
+        """Kill after that many new records of the journal, and that many seconds more. Returns False
+        when the import was done before."""
+        records, after = moment
         process = subprocess.Popen(slipway_args(self.slipway, self.source, self.target.path),
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                                    env=ENV)
-        while process.poll() is None and not os.path.exists(self.side_file("journal")):
-            time.sleep(0.01)
+        self.wait_for_records(process, records)
         time.sleep(after)
         process.kill()
         message = process.communicate()[1]
@@ -120,8 +135,8 @@ class WrappedTrial(Trial):
     def run(self, moments):
         """Returns where the last run went on, None when no kill hit."""
         self.target.reset()
-        for after in moments:
-            if not self.killed_run(after):
+        for moment in moments:
+            if not self.killed_run(moment):
                 return None
         result = self.last_run()
         size = os.path.getsize(os.path.dirname(self.raw) + "/" + self.file)
@@ -133,7 +148,7 @@ class WrappedTrial(Trial):
     def run_damaged(self, name, damage):
         """What a restart needs is not what it was: it starts over."""
         self.target.reset()
-        if not self.killed_run(0):
+        if not self.killed_run((1, 0)):
             return
         damage(self.side_file(name))
         result = self.last_run()
@@ -143,7 +158,8 @@ class WrappedTrial(Trial):
 
 def campaign(trials, kills, rng):
     for trial in trials:
-        moments = [[rng.uniform(0, 2) for _ in range(1 + n % 2)] for n in range(kills)]
+        moments = [[(rng.choice((1, 1, 2)), rng.uniform(0, 0.3)) for _ in range(1 + n % 2)]
+                   for n in range(kills)]
         places = [trial.run(m) for m in moments]
         print(f"{trial.name}: went on from {places}")
         if not any(places):
