@@ -75,7 +75,7 @@ struct sw_chunk *sw_chunk_get(struct sw_pool *p, unsigned spare)
     c->data = c->buf;
     c->len = 0;
     c->off = 0;
-    c->zero = false;
+    c->zero = c->again = false;
     atomic_store(&c->refs, 1);
     return c;
 }

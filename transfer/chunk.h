@@ -23,6 +23,7 @@ struct sw_chunk {
     size_t len;
     uint64_t off; /* of data[0] in the stream that this stage works on   */
     bool zero;    /* all zero, known without looking                     */
+    bool again;   /* holds parked bytes: this part of the stream had its turn already */
     struct sw_pool *pool;
     struct sw_chunk *next_free;
     atomic_uint refs;

@@ -200,13 +200,6 @@ static int place_plain(struct map *m, struct sw_placement pl, struct sw_err *err
     return 0;
 }
 
-static void drop_chunk(struct sw_chunk *c)
-{
-    c->off = 0;
-    c->len = 0;
-    sw_chunk_unref(c);
-}
-
 /* What is not needed again makes room for what has to leave the place that these bytes go to. */
 static int make_room(struct sw_pipe *p, const struct sw_placement *pl, struct sw_err *err)
 {
@@ -220,16 +213,11 @@ static struct sw_pool *park_pool(const struct map *m)
     return m->p->n_wraps ? &m->p->decode_pools[m->p->n_wraps - 1] : &m->p->fetch_pool;
 }
 
-/* Hand on the placement whose bytes are in the held chunks, and let go of these. The watermark
- * must not hear of parked bytes that did not arrive: their positions were counted when they passed
- * by. */
+/* Hand on the placement whose bytes are in the held chunks, and let go of these. */
 static int finish_parked(struct map *m, const struct sw_placement *pl, int rc, struct sw_err *err)
 {
     if (rc == 0)
         rc = pl->codec == SW_CODEC_NONE ? place_plain(m, *pl, err) : place_compressed(m, pl, err);
-    else
-        while (m->n_held)
-            drop_chunk(m->held[--m->n_held]);
     if (rc == 0)
         rc = flush_open(m, err);
     while (m->n_held)
@@ -244,6 +232,7 @@ static int hold_parked(struct map *m, uint64_t off, uint64_t len, struct sw_err 
 
     if (!c)
         return stopped(err);
+    c->again = true;
     c->off = off;
     c->len = (size_t)len;
     m->held[m->n_held++] = c;

@@ -57,6 +57,10 @@ static void placed(void *ctx, const struct sw_chunk *c)
 {
     struct sw_pipe *p = ctx;
 
+    /* The mark passed parked bytes when they were parked; heard of again in any order, and in pieces
+     * of any number, they would only fill its memory of what is ahead. */
+    if (c->again)
+        return;
     if (!sw_pipe_failed(p))
         atomic_fetch_add(&p->done_bytes, c->len);
     sw_watermark_add(&p->placed, c->off, sw_chunk_end(c));
