@@ -115,6 +115,23 @@ static bool has_plain_zone(CURLU *u)
     return plain;
 }
 
+/* What will be sent must name the same host again: libcurl decodes "1%34" to "14", which read once
+ * more is the address 0.0.0.14. */
+static bool reads_the_same(const struct sw_url *url)
+{
+    sw_autofree char *host = NULL;
+    CURLU *u = curl_url();
+    bool same = u && curl_url_set(u, CURLUPART_URL, url->text, 0) == CURLUE_OK &&
+                take_part(u, CURLUPART_HOST, 0, &host);
+
+    if (same) {
+        plain_host(host);
+        same = strcmp(host, url->host) == 0;
+    }
+    curl_url_cleanup(u);
+    return same;
+}
+
 /* Everything but the text is read first: taking the credentials and the fragment out of `u` is what
  * makes its text fit to be sent. */
 static bool fill_parts(CURLU *u, struct sw_url *url)
@@ -141,7 +158,7 @@ static bool fill_parts(CURLU *u, struct sw_url *url)
         curl_url_set(u, CURLUPART_OPTIONS, NULL, 0) || curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0))
         return false;
     return take_part(u, CURLUPART_URL, 0, &url->text) && is_plain_host(url->host) &&
-           (url->is_https || strcasecmp(scheme, "http") == 0);
+           reads_the_same(url) && (url->is_https || strcasecmp(scheme, "http") == 0);
 }
 
 /* Blanks and 8-bit bytes occur in hand-written links and in Location lines: encode, not refuse. */
