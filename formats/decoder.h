@@ -41,10 +41,10 @@ struct sw_decoder_ops {
     /* Take the memory that is needed. Returns 0 and *ret, or -1 with SW_ERR_INTERNAL. */
     int (*open)(const struct sw_limits *limits, struct sw_decoder **ret, struct sw_err *err);
 
-    /* Decode until the input is used up or the output is full, whichever comes first. Always makes
-     * progress when in.n > 0 and out has room; stops early at a boundary (below), so that it can be
-     * noted; with in.n == 0 it may still append output that it
-     * holds back (returns 0 when there is nothing more to append).
+    /* Decode until the input is used up or the output is full, whichever comes first, or until a
+     * boundary (below), so that the caller can note it. Always makes progress when in.n > 0 and out
+     * has room. With in.n == 0 it may still append output that it holds back; when it appends
+     * none, there is no more.
      * All members, streams and frames of the wrapper are decoded one after the other; bytes behind
      * the last one that do not begin another (other than the padding that the format allows) are
      * SW_ERR_BAD_DATA.
