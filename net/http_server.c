@@ -118,22 +118,25 @@ static uint16_t bound_port(int fd)
 static int start_daemon(struct sw_http_server *s, const struct sw_http_server_options *o,
                         struct sw_err *err)
 {
+    /* The list of options ends where there is no certificate. */
+    enum MHD_OPTION tls = o->is_plain ? MHD_OPTION_END : MHD_OPTION_HTTPS_MEM_KEY;
+    unsigned flags = MHD_USE_EPOLL | (o->is_plain ? 0 : MHD_USE_TLS) |
+                     (o->is_driven ? 0 : MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC);
     int fd = listen_anywhere(o->port, err);
 
     if (fd < 0)
         return -1;
     s->port = bound_port(fd);
-    s->daemon = MHD_start_daemon(
-        MHD_USE_TLS | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_ITC, 0, NULL, NULL,
-        on_request, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_HTTPS_MEM_KEY, s->key,
-        MHD_OPTION_HTTPS_MEM_CERT, s->cert, MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES,
-        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)SW_HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES,
-        MHD_OPTION_END);
+    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, fd,
+                                 MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,
+                                 MHD_OPTION_CONNECTION_LIMIT, (unsigned)SW_HTTP_CONNECTIONS_MAX,
+                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, tls, s->key,
+                                 MHD_OPTION_HTTPS_MEM_CERT, s->cert, MHD_OPTION_HTTPS_PRIORITIES,
+                                 TLS_PRIORITIES, MHD_OPTION_END);
     if (s->daemon)
         return 0;
     close(fd);
-    return sw_err_set(err, SW_ERR_INTERNAL, "HTTPS server on port %u: cannot start", s->port);
+    return sw_err_set(err, SW_ERR_INTERNAL, "port %u: cannot start", s->port);
 }
 
 int sw_http_server_start(const struct sw_http_server_options *options, struct sw_http_server **ret,
@@ -142,13 +145,13 @@ int sw_http_server_start(const struct sw_http_server_options *options, struct sw
     struct sw_http_server *s = calloc(1, sizeof(*s));
 
     if (!s)
-        return sw_err_set(err, SW_ERR_INTERNAL, "HTTPS server: out of memory");
+        return sw_err_set(err, SW_ERR_INTERNAL, "HTTP server: out of memory");
     s->handler = options->handler;
     s->ctx = options->ctx;
-    if (sw_self_signed(options->host_name, &s->key, &s->cert, err) < 0 ||
+    if ((!options->is_plain && sw_self_signed(options->host_name, &s->key, &s->cert, err) < 0) ||
         start_daemon(s, options, err) < 0) {
         sw_http_server_stop(s);
-        return sw_err_wrap(err, "HTTPS server");
+        return sw_err_wrap(err, "HTTP server");
     }
     *ret = s;
     return 0;
@@ -157,6 +160,26 @@ int sw_http_server_start(const struct sw_http_server_options *options, struct sw
 uint16_t sw_http_server_port(const struct sw_http_server *server)
 {
     return server->port;
+}
+
+int sw_http_server_fd(const struct sw_http_server *server)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon,
+                                                           MHD_DAEMON_INFO_EPOLL_FD);
+
+    return info ? info->epoll_fd : -1;
+}
+
+int64_t sw_http_server_wait_ms(const struct sw_http_server *server)
+{
+    MHD_UNSIGNED_LONG_LONG ms = 0;
+
+    return MHD_get_timeout(server->daemon, &ms) == MHD_YES ? (int64_t)ms : -1;
+}
+
+void sw_http_server_run(struct sw_http_server *server)
+{
+    (void)MHD_run(server->daemon);
 }
 
 void sw_http_server_stop(struct sw_http_server *server)

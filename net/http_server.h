@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A small HTTPS server: one handler, whole replies. It exists to keep the library behind it
+/* A small HTTP(S) server: one handler, whole replies. It exists to keep the library behind it
  * (libmicrohttpd, see docs/HTTP-SERVER.md for why) in one file.
  *
  * The server runs one thread of its own, which calls the handler; a handler must be quick and may
- * only touch what is safe from another thread. HTTP/1.1 with keep-alive, TLS 1.2 and later, at most
+ * only touch what is safe from another thread. A process with an event loop of its own lets that
+ * drive the server instead (is_driven): then the handler runs inside sw_http_server_run().
+ *
+ * HTTP/1.1 with keep-alive, TLS 1.2 and later, at most
  * SW_HTTP_CONNECTIONS_MAX connections, 32 KiB of memory for each, idle ones dropped after 10 s.
  * Only GET and HEAD are let through (405 otherwise). Request bodies are not read: servers that
  * take uploads get a streaming handler beside this one. */
 #ifndef SW_NET_HTTP_SERVER_H
 #define SW_NET_HTTP_SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/buf.h"
@@ -33,6 +37,8 @@ typedef void sw_http_handler(void *ctx, const char *path, struct sw_http_reply *
 struct sw_http_server_options {
     uint16_t port;         /* on all addresses; 0: any free one                   */
     const char *host_name; /* of the certificate made for this run                */
+    bool is_plain;         /* no TLS, no certificate: probes of a node's agent    */
+    bool is_driven;        /* no thread: the caller drives it                     */
     sw_http_handler *handler;
     void *ctx; /* outlives the server                                 */
 };
@@ -45,6 +51,13 @@ int sw_http_server_start(const struct sw_http_server_options *options, struct sw
 
 /* The port that was bound. */
 uint16_t sw_http_server_port(const struct sw_http_server *server);
+
+/* For a driven server only: the descriptor that becomes readable when there is something to do,
+ * borrowed; the time after which to run all the same (milliseconds; -1: none); and what serves
+ * whatever is there, without blocking, calling the handler. */
+int sw_http_server_fd(const struct sw_http_server *server);
+int64_t sw_http_server_wait_ms(const struct sw_http_server *server);
+void sw_http_server_run(struct sw_http_server *server);
 
 /* Drop all connections, join the thread, free. Accepts NULL. */
 void sw_http_server_stop(struct sw_http_server *server);
