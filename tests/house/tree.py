@@ -22,7 +22,7 @@ class Tree:
             folders[:] = [d for d in folders if d not in (".git", "__pycache__") and
                           not (top and d.startswith("build"))]
             for name in files:
-                if not name.endswith(".swp"):
+                if not name.endswith(".swp") and name != ".git":  # a file in a worktree
                     yield os.path.relpath(os.path.join(folder, name), self.root)
 
     def text(self, path):
