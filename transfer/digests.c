@@ -59,6 +59,43 @@ int sw_digests_restore(struct sw_digests *d, const struct sw_journal *j, struct 
     return 0;
 }
 
+static const struct sw_digest_value *digest_of(const struct sw_import_result *r,
+                                               enum sw_digest_alg alg)
+{
+    for (unsigned i = 0; i < r->n_digests; i++) {
+        if (r->digests[i].alg == alg)
+            return &r->digests[i];
+    }
+    return NULL;
+}
+
+int sw_digests_check(struct sw_digests *d, const struct sw_import_options *o,
+                     struct sw_import_result *ret, struct sw_err *err)
+{
+    for (unsigned i = 0; i < d->n; i++)
+        sw_digest_final(d->digest[i], &ret->digests[i]);
+    ret->n_digests = d->n;
+
+    for (unsigned i = 0; i < o->n_want; i++) {
+        const struct sw_digest_value *want = &o->want[i].value;
+        const struct sw_digest_value *got = digest_of(ret, want->alg);
+        char want_text[SW_DIGEST_TEXT_MAX], got_text[SW_DIGEST_TEXT_MAX];
+
+        if (!got)
+            return sw_err_set(err, SW_ERR_INTERNAL, "no %s was computed",
+                              sw_digest_alg_name(want->alg));
+        if (sw_digest_equal(want, got))
+            continue;
+        sw_digest_format(want, want_text);
+        sw_digest_format(got, got_text);
+        return sw_err_set(
+            err, SW_ERR_BAD_DATA,
+            "checksum validation failed: checksum mismatch: expected %s, calculated %s", want_text,
+            got_text);
+    }
+    return 0;
+}
+
 static void take_snapshot(struct sw_digests *d)
 {
     SW_LOCK_SCOPE(&d->lock);

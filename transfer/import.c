@@ -212,55 +212,6 @@ static void fill_pipe(struct import *im)
     p->read_all = p->hash_all || p->n_wraps || !im->source->seekable;
 }
 
-static const char *const stage_names[SW_STAGE_COUNT_] = {
-    [SW_STAGE_FETCH] = "fetch",     [SW_STAGE_DIGEST] = "digest", [SW_STAGE_DECODE] = "decode",
-    [SW_STAGE_DECODE2] = "decode2", [SW_STAGE_MAP] = "map",       [SW_STAGE_WRITE] = "write",
-};
-
-/* Time that the stage's threads waited for input and for room, where the pipe knows. */
-static void add_waits(struct sw_pipe *p, enum sw_stage stage, struct sw_stage_time *t)
-{
-    struct sw_queue *in[SW_STAGE_COUNT_] = {
-        [SW_STAGE_DIGEST] = &p->to_digest,    [SW_STAGE_DECODE] = &p->to_stage[0],
-        [SW_STAGE_DECODE2] = &p->to_stage[1], [SW_STAGE_MAP] = &p->to_stage[p->n_wraps],
-        [SW_STAGE_WRITE] = &p->jobs,
-    };
-    const struct sw_pool *room[SW_STAGE_COUNT_] = {
-        [SW_STAGE_FETCH] = &p->fetch_pool,
-        [SW_STAGE_DECODE] = &p->decode_pools[0],
-        [SW_STAGE_DECODE2] = &p->decode_pools[1],
-    };
-    struct sw_queue_stats stats = { 0 };
-
-    if (in[stage])
-        sw_queue_stats(in[stage], &stats);
-    t->starved_ns = stats.starved_ns;
-    t->blocked_ns = room[stage]             ? room[stage]->waited_ns
-                    : stage == SW_STAGE_MAP ? p->job_waited_ns
-                                            : 0;
-}
-
-/* The stage whose threads were busy the largest part of the time is the one to make faster. */
-static void report_stages(struct import *im)
-{
-    struct sw_import_result *r = im->result;
-    double most = -1;
-
-    for (int i = 0; i < SW_STAGE_COUNT_; i++) {
-        struct sw_stage_time t = im->pipe.times[i];
-
-        if (!t.threads)
-            continue;
-        t.name = stage_names[i];
-        add_waits(&im->pipe, (enum sw_stage)i, &t);
-        if ((double)t.busy_ns / t.threads > most) {
-            most = (double)t.busy_ns / t.threads;
-            r->bottleneck = t.name;
-        }
-        r->stages[r->n_stages++] = t;
-    }
-}
-
 static int run_pipe(struct import *im, struct sw_err *err)
 {
     struct sw_pipe *p = &im->pipe;
@@ -273,50 +224,12 @@ static int run_pipe(struct import *im, struct sw_err *err)
     im->result->source_size = atomic_load(&p->source_end);
     im->result->parked = p->park ? sw_park_bytes(p->park) : 0;
     if (rc == 0)
-        report_stages(im);
+        sw_stages_report(p, im->result);
     sw_pipe_close(p);
     return rc;
 }
 
 /* ---- verify ---------------------------------------------------------------------------------- */
-
-static const struct sw_digest_value *digest_of(const struct sw_import_result *r,
-                                               enum sw_digest_alg alg)
-{
-    for (unsigned i = 0; i < r->n_digests; i++) {
-        if (r->digests[i].alg == alg)
-            return &r->digests[i];
-    }
-    return NULL;
-}
-
-static int check_digests(struct import *im, struct sw_err *err)
-{
-    struct sw_digests *d = &im->pipe.digests;
-
-    for (unsigned i = 0; i < d->n; i++)
-        sw_digest_final(d->digest[i], &im->result->digests[i]);
-    im->result->n_digests = d->n;
-
-    for (unsigned i = 0; i < im->o->n_want; i++) {
-        const struct sw_digest_value *want = &im->o->want[i].value;
-        const struct sw_digest_value *got = digest_of(im->result, want->alg);
-        char want_text[SW_DIGEST_TEXT_MAX], got_text[SW_DIGEST_TEXT_MAX];
-
-        if (!got)
-            return sw_err_set(err, SW_ERR_INTERNAL, "no %s was computed",
-                              sw_digest_alg_name(want->alg));
-        if (sw_digest_equal(want, got))
-            continue;
-        sw_digest_format(want, want_text);
-        sw_digest_format(got, got_text);
-        return sw_err_set(
-            err, SW_ERR_BAD_DATA,
-            "checksum validation failed: checksum mismatch: expected %s, calculated %s", want_text,
-            got_text);
-    }
-    return 0;
-}
 
 static int read_disk(void *ctx, uint64_t off, void *buf, size_t len, struct sw_err *err)
 {
@@ -340,7 +253,7 @@ static int verify_and_publish(struct import *im, struct sw_err *err)
     uint64_t size = sw_max_u64(r->image_size, im->o->size);
 
     set_phase(im->o, SW_PHASE_VERIFY);
-    if (check_digests(im, err) < 0)
+    if (sw_digests_check(&im->pipe.digests, im->o, im->result, err) < 0)
         return -1;
     if (im->o->approve && im->o->approve(im->o->tee_ctx, err) < 0)
         return -1;

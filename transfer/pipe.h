@@ -222,6 +222,11 @@ int sw_digests_open(struct sw_digests *d, const struct sw_import_options *o, str
 void sw_digests_close(struct sw_digests *d);
 SW_MUST_CHECK
 int sw_digests_restore(struct sw_digests *d, const struct sw_journal *j, struct sw_err *err);
+/* Everything has been read: the values, into ret, and whether they are those that o wants
+ * (SW_ERR_BAD_DATA otherwise). Ends the digests. */
+SW_MUST_CHECK
+int sw_digests_check(struct sw_digests *d, const struct sw_import_options *o,
+                     struct sw_import_result *ret, struct sw_err *err);
 /* The newest states at or before `limit`, into j. False when there is none. */
 bool sw_digests_snapshot(struct sw_digests *d, uint64_t limit, struct sw_journal *j);
 

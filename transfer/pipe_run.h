@@ -14,6 +14,9 @@ int sw_pipe_open(struct sw_pipe *p, struct sw_err *err);
 SW_MUST_CHECK
 int sw_pipe_run(struct sw_pipe *p, struct sw_err *err);
 
+/* Each stage's times and the bottleneck, into ret; after a run. */
+void sw_stages_report(struct sw_pipe *p, struct sw_import_result *ret);
+
 void sw_pipe_close(struct sw_pipe *p);
 
 #endif
