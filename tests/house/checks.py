@@ -13,6 +13,8 @@ FOLDERS = {
     "transfer": ["formats"],
     "importer": ["transfer", "net"],
     "cli": ["importer"],
+    "kube": ["net"],
+    "controller": ["kube"],
 }
 
 # Libraries with an interface of their own: only these files see them.
