@@ -5,8 +5,7 @@
  *
  * Nothing is followed (redirects are answers), decoded or taken from the environment (proxies).
  *
- * Ownership: a request's texts are copied when it starts, a TLS configuration is borrowed until the
- * last request that names it has ended. Callbacks run on the loop's thread, never inside
+ * Ownership: everything is copied when a request starts. Callbacks run on the loop's thread, never inside
  * sw_http_async_start(); they may start and cancel any request, their own included. */
 #ifndef SW_NET_HTTP_ASYNC_H
 #define SW_NET_HTTP_ASYNC_H
@@ -73,6 +72,9 @@ struct sw_http_async_request {
     void (*on_end)(void *ctx, const struct sw_http_async_end *end);
     /* The status line and header are complete (before the first on_body). May be NULL. */
     void (*on_head)(void *ctx, unsigned status);
+    /* When the request is gone, whichever way: ended, cancelled, its pool closed. The last call with
+     * this ctx, some time after the others. May be NULL; not called when the start fails. */
+    void (*on_free)(void *ctx);
 };
 
 /* -1 with SW_ERR_INTERNAL, or SW_ERR_USAGE (a URL or PEM text that libcurl does not take); on_end is
@@ -89,7 +91,7 @@ size_t sw_http_pool_running(const struct sw_http_pool *pool);
 
 /* --- The simple case -------------------------------------------------------------------------- */
 
-/* One GET whose body is small, e.g. a pod's metrics page. */
+/* One GET whose body is small, e.g. a pod's metrics page. Cancelled with sw_http_async_cancel(). */
 struct sw_http_fetch {
     const char *url;
     const struct sw_http_tls *tls; /* NULL: certificates are not checked (a page that anybody may

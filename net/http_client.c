@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/http_client.h"
 
-#include <curl/curl.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "net/curl_kind.h"
 #include "net/version.h"
 
 /* Measured on a 2-core machine, 1 GiB from nginx on loopback, client CPU against `curl -o /dev/null`:
@@ -87,22 +87,6 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *ctx)
 
 /* ---- life cycle ---- */
 
-/* The system's roots are libcurl's built-in path, or SSL_CERT_FILE as for every program that uses
- * OpenSSL. A container without any bundle still works with the roots it was given. */
-static void set_system_roots(CURL *easy)
-{
-    const char *path = getenv("SSL_CERT_FILE");
-    char *builtin = NULL;
-
-    if (path && *path) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, path);
-        return;
-    }
-    curl_easy_getinfo(easy, CURLINFO_CAINFO, &builtin);
-    if (builtin && access(builtin, R_OK) < 0)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
-}
-
 static int set_tls(struct sw_http_client *c, struct sw_err *err)
 {
     const struct sw_http_config *config = c->config;
@@ -115,7 +99,7 @@ static int set_tls(struct sw_http_client *c, struct sw_err *err)
         curl_easy_setopt(c->easy, CURLOPT_PROXY_SSL_VERIFYHOST, 0L);
         return 0;
     }
-    set_system_roots(c->easy);
+    sw_curl_set_system_roots(c->easy);
     if (!config->roots || sw_tls_roots_count(config->roots) == 0)
         return 0;
     const char *tls = curl_version_info(CURLVERSION_NOW)->ssl_version;
@@ -352,40 +336,6 @@ bool sw_http_was_answered(const struct sw_http_client *c)
     return c->head.status != 0;
 }
 
-static enum sw_err_kind kind_of(const struct sw_http_client *c, CURLcode rc)
-{
-    long connect_code = 0;
-
-    curl_easy_getinfo(c->easy, CURLINFO_HTTP_CONNECTCODE, &connect_code);
-    switch (rc) {
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_ISSUER_ERROR:
-        return SW_ERR_DENIED;
-    case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9, too */
-    case CURLE_SSL_CIPHER:
-        return SW_ERR_UNSUPPORTED;
-    case CURLE_URL_MALFORMAT:
-        return SW_ERR_USAGE;
-    case CURLE_OUT_OF_MEMORY:
-    case CURLE_FAILED_INIT:
-    case CURLE_SSL_ENGINE_NOTFOUND:
-        return SW_ERR_INTERNAL;
-    default:
-        break;
-    }
-    /* TLS peers say what they do not like about our certificate in an alert, which under TLS 1.3
-     * arrives when the handshake looks finished: there is no code of its own for it. */
-    if (strstr(c->reason, "alert") &&
-        (strstr(c->reason, "certificate") || strstr(c->reason, "unknown ca") ||
-         strstr(c->reason, "access denied")))
-        return SW_ERR_DENIED;
-    if (connect_code >= 400 && connect_code < 500 && connect_code != 408 && connect_code != 429)
-        return SW_ERR_DENIED;
-    return SW_ERR_TRANSIENT;
-}
-
 /* The transfer ended with rc. Returns 1 or -1. */
 static int finish(struct sw_http_client *c, CURLcode rc, struct sw_err *err)
 {
@@ -402,8 +352,8 @@ static int finish(struct sw_http_client *c, CURLcode rc, struct sw_err *err)
     if (rc == CURLE_OK)
         return sw_err_set(err, SW_ERR_TRANSIENT, "%s:%u: no answer", c->req->url->host,
                           c->req->url->port);
-    return sw_err_set(err, kind_of(c, rc), "%s:%u: %s", c->req->url->host, c->req->url->port,
-                      *c->reason ? c->reason : curl_easy_strerror(rc));
+    return sw_err_set(err, sw_curl_kind(c->easy, rc, c->reason), "%s:%u: %s", c->req->url->host,
+                      c->req->url->port, *c->reason ? c->reason : curl_easy_strerror(rc));
 }
 
 static int check_stall(struct sw_http_client *c, struct sw_err *err)
