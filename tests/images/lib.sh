@@ -64,10 +64,22 @@ images_cache()
 # The URI of the Debian archive this machine uses itself, so that a local mirror is honoured.
 debian_uri()
 {
+    configured_uri debian http://deb.debian.org/debian
+}
+
+# The same of the archive with security updates.
+debian_security_uri()
+{
+    configured_uri debian-security http://deb.debian.org/debian-security
+}
+
+# configured_uri ARCHIVE DEFAULT: the first URI of apt's configuration that ends in /ARCHIVE.
+configured_uri()
+{
     local uri
 
     uri=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list \
               /etc/apt/sources.list.d/*.sources 2>/dev/null |
-        sed -nE 's,^(URIs:|deb( +\[[^]]*\])?) +(https?://[^ ]*/debian/?)( .*)?$,\3,p' | head -n 1)
-    printf '%s\n' "${uri:-http://deb.debian.org/debian}"
+        sed -nE "s,^(URIs:|deb( +\\[[^]]*\\])?) +(https?://[^ ]*/$1/?)( .*)?\$,\\3,p" | head -n 1)
+    printf '%s\n' "${uri:-$2}"
 }
