@@ -4,7 +4,8 @@
 
     faultd.py --root DIR --log FILE [--cert PEM --key PEM] [--proxy-auth USER:PASSWORD]
 
-Prints one JSON line with its ports and serves until its standard input is closed:
+Prints one JSON line with its ports and serves until its standard input is closed. A line there is
+answered with a line once no request is being served: then all of them are in the log.
     http, other    plain HTTP; `other` is another origin with the same content
     https          TLS, when --cert is given
     proxy          CONNECT and absolute-URI requests; every host name leads to 127.0.0.1
@@ -12,7 +13,8 @@ Prints one JSON line with its ports and serves until its standard input is close
 
 A request path is /FAULT[:key=value,...]/.../FILE: any number of faults, then a file below DIR. State
 (counters) is kept per complete path. Each request is one JSON line in the log: listener, method,
-path, headers (lower-case names), status, sent (bytes of body).
+path, headers (lower-case names), status, sent (bytes of body), and for a body that hung, who ended
+that ("client" or "server").
 
 Faults:
     cut:every=N            close the connection after N bytes of each body
@@ -25,6 +27,7 @@ Faults:
     more                   a range answer with more bytes than were asked for
     drip:bps=N             N bytes a second
     stall:at=N,times=T     the first T bodies stop after N bytes and hang (T=0: all)
+    hold:at=N,until=NAME   each body stops after N bytes until DIR has a file of that name
     flaky:ok=1,of=4,code=503,retry_after=S   only `ok` of `of` requests are served
     status:code=N          that status, always
     redirect:to=B64        302 to the base64url-coded URL (code=N for another status)
@@ -54,6 +57,7 @@ import urllib.parse
 
 PIECE = 65536
 HANG_SECONDS = 30
+HOLD_SECONDS = 300      # for the test that forgets to let go
 
 
 class State:
@@ -63,6 +67,21 @@ class State:
         self.counts = {}
         self.log = open(args.log, "a", buffering=1)
         self.ports = {}
+        self.busy = 0
+        self.is_idle = threading.Condition(self.lock)
+
+    def begin_request(self):
+        with self.lock:
+            self.busy += 1
+
+    def end_request(self):
+        with self.lock:
+            self.busy -= 1
+            self.is_idle.notify_all()
+
+    def wait_until_idle(self):
+        with self.lock:
+            self.is_idle.wait_for(lambda: self.busy == 0)
 
     def count(self, key):
         """How often this was asked before."""
@@ -152,14 +171,34 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
         self.sent += len(data)
 
+    def is_deserted(self, seconds):
+        """Whether the client goes away within that time."""
+        ready, _, _ = select.select([self.connection], [], [], seconds)
+        if not ready:
+            return False
+        if isinstance(self.connection, ssl.SSLSocket):
+            return True     # it has nothing to say but goodbye
+        return not self.connection.recv(1, socket.MSG_PEEK)
+
     def hang(self):
         """Silent until the client goes away."""
         end = time.monotonic() + HANG_SECONDS
+        self.hung = "server"
         while time.monotonic() < end:
-            ready, _, _ = select.select([self.connection], [], [], 0.2)
-            if ready and not self.connection.recv(1, socket.MSG_PEEK):
+            if self.is_deserted(0.2):
+                self.hung = "client"
                 break
         self.close_connection = True
+
+    def hold(self):
+        """Silent until the test says otherwise; False when the client goes away first."""
+        path = os.path.join(self.state.args.root, self.faults["hold"]["until"])
+        end = time.monotonic() + HOLD_SECONDS
+        while not os.path.exists(path) and time.monotonic() < end:
+            if self.is_deserted(0.02):
+                self.close_connection = True
+                return False
+        return True
 
     def cut_at(self, size):
         """Bytes after which this body ends early, and how: 'cut', 'stall', or (size, None)."""
@@ -182,7 +221,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 time.sleep(0.1 if bps >= 10 else 1.0 / bps)
             return
         view = memoryview(data)
-        for i in range(0, end, PIECE):
+        start = 0
+        if "hold" in self.faults and self.arg("hold", "at") < end:
+            start = self.arg("hold", "at")
+            self.put(view[:start])
+            if not self.hold():
+                return
+        for i in range(start, end, PIECE):
             self.put(view[i:min(i + PIECE, end)])
         if how == "cut":
             self.close_connection = True
@@ -305,7 +350,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_body(data)
 
     def answer(self):
+        self.state.begin_request()
+        try:
+            self.answer_and_record()
+        finally:
+            self.state.end_request()
+
+    def answer_and_record(self):
         self.status = self.sent = 0
+        self.hung = None
         self.faults, self.file = split_path(self.path)
         self.nth = self.state.count(urllib.parse.urlsplit(self.path).path)
         try:
@@ -318,7 +371,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         self.state.record(listener=self.listener, method=self.command, path=self.path,
                           headers={k.lower(): v for k, v in self.headers.items()},
-                          status=self.status, sent=self.sent)
+                          status=self.status, sent=self.sent, hung=self.hung)
 
     do_GET = do_HEAD = answer
 
@@ -421,7 +474,9 @@ def main():
         context.load_cert_chain(state.args.cert, state.args.key)
         start(state, "https", Handler, context)
     print(json.dumps(state.ports), flush=True)
-    sys.stdin.read()
+    for _ in sys.stdin:
+        state.wait_until_idle()
+        print("idle", flush=True)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ struct args {
     uint64_t repeat;   /* read the object so many times (benchmarks)      */
     int64_t cancel_ns; /* cancel after so long; 0: never                  */
     int64_t pause_ns;  /* a consumer that sleeps between reads            */
+    _Atomic int64_t cancelled_at;
     bool no_digest, probe, slurp;
     struct sw_cancel cancel;
 };
@@ -158,6 +159,9 @@ static int report(const struct run *r, EVP_MD_CTX *md, const struct sw_err *err)
         print_text("sha256", hex);
     }
     print_text("error", err->kind ? err->msg : NULL);
+    if (r->args->cancelled_at) /* until everything had stopped */
+        printf("\"cancel_ms\": %lld, ",
+               (long long)((sw_now_ns() - r->args->cancelled_at) / SW_NS_PER_MS));
     printf("\"kind\": \"%s\", \"cpu_ms\": %lld, \"rss_kib\": %ld}\n", sw_err_kind_name(err->kind),
            (long long)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
                (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000,
@@ -300,8 +304,10 @@ static void *cancel_later(void *ctx)
     struct args *a = ctx;
     struct sw_err err;
 
-    if (sw_cancel_sleep(NULL, a->cancel_ns, &err) == 0)
+    if (sw_cancel_sleep(NULL, a->cancel_ns, &err) == 0) {
+        a->cancelled_at = sw_now_ns();
         sw_cancel_set(&a->cancel);
+    }
     return NULL;
 }
 

@@ -25,6 +25,9 @@ MIB = 1 << 20
 SIZE = 6 * MIB + 12345          # not a multiple of anything
 EXIT = {"none": 0, "usage": 2, "transient": 3, "denied": 4, "not_found": 5, "bad_data": 6,
         "unsupported": 7, "no_space": 8, "cancelled": 9}
+# What ends by itself ends within seconds here; what hangs, hangs for a test server's 30 s at least.
+# In between there is room for a machine that does other things, too.
+HANG_SECONDS = 25
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE")
 
 
@@ -133,9 +136,16 @@ class World:
                 time.sleep(0.05)
         raise RuntimeError("nginx does not start")
 
+    def wait_until_idle(self):
+        """Until the server has logged all requests that it got."""
+        self.daemon.stdin.write(b"idle?\n")
+        self.daemon.stdin.flush()
+        self.daemon.stdout.readline()
+
     def stop(self):
         self.daemon.stdin.close()
         self.daemon.wait()
+        self.daemon.stdout.close()
         if self.nginx:
             self.nginx.terminate()
             self.nginx.wait()
@@ -160,7 +170,7 @@ class Case(unittest.TestCase):
         return "%s://127.0.0.1:%d/%s%s" % (scheme, W.ports[server], faults + "/" if faults else "", file)
 
     def cat(self, url, *options, env=None):
-        run = subprocess.run([HTTP_CAT, *options, url], stdout=subprocess.PIPE, timeout=60,
+        run = subprocess.run([HTTP_CAT, *options, url], stdout=subprocess.PIPE, timeout=300,
                              env=clean_environment(env))
         result = json.loads(run.stdout)
         self.assertEqual(run.returncode, EXIT[result["kind"]], result)
@@ -182,7 +192,7 @@ class Case(unittest.TestCase):
 
     def requests(self, listener=None):
         """What the server logged since this test began."""
-        time.sleep(0.05)
+        W.wait_until_idle()
         with open(W.log) as f:
             f.seek(self.log_start)
             rows = [json.loads(line) for line in f]
@@ -269,10 +279,11 @@ class Ranges(Case):
         self.bad("bad_data", self.url("more"), "--lanes", "1", says="more than")
 
     def test_stalled_connections_are_replaced(self):
-        started = time.monotonic()
+        """The client hangs up: a server that does it would be no news."""
         r = self.good(self.url("stall:at=300000,times=2"), "--stall-ms", "500", "--lanes", "2")
         self.assertEqual(r["fetched"], SIZE)
-        self.assertLess(time.monotonic() - started, 10)
+        hung = [q["hung"] for q in self.requests() if q["hung"]]
+        self.assertEqual(hung, ["client", "client"])
 
     def test_slow_drip_is_a_stall(self):
         self.bad("transient", self.url("drip:bps=200"), "--stall-ms", "500", "--retries", "1", says="stalled")
@@ -298,17 +309,19 @@ class Ranges(Case):
         r = self.cat(self.url(file="empty"))
         self.assertEqual((r["error"], r["size"]), (None, 0))
 
-    def test_cancel_is_seen_at_once(self):
+    def test_cancel_ends_every_wait(self):
+        """Waits that would last much longer: for bytes (30 s until that is a stall), for the next try
+        (a minute, as the server asks)."""
         for faults in ("stall:at=1000,times=0", "drip:bps=2000", "noranges/stall:at=1000,times=0",
-                       "status:code=503"):
-            started = time.monotonic()
-            self.bad("cancelled", self.url(faults), "--cancel-ms", "400")
-            self.assertLess(time.monotonic() - started, 0.4 + 0.4, faults)
+                       "flaky:ok=0,of=1,retry_after=60"):
+            r = self.bad("cancelled", self.url(faults), "--cancel-ms", "400")
+            self.assertLess(r["cancel_ms"], 1000 * HANG_SECONDS, faults)
+            self.assertEqual([q for q in self.requests() if q["hung"] == "server"], [], faults)
 
     def test_slurps_small_objects(self):
         for faults in ("", "noranges", "nolength", "cut:every=20"):
             out = subprocess.run([HTTP_CAT, "--slurp", "--chunk", "4096", self.url(faults, file="SHA256SUMS")],
-                                 stdout=subprocess.PIPE, env=clean_environment(None), timeout=30)
+                                 stdout=subprocess.PIPE, env=clean_environment(None), timeout=300)
             self.assertEqual(out.stdout.decode(), "%s  disk.img\n" % W.sha256, faults)
         self.bad("bad_data", self.url(), "--slurp", "--chunk", "4096", says="more than the 4096")
         self.bad("bad_data", self.url("nolength"), "--slurp", "--chunk", "4096", says="longer than 4096")
@@ -327,10 +340,11 @@ class Streams(Case):
             started = time.monotonic()
             self.good(self.url("noranges"), "--chunk", chunk)
             # A full buffer must end the wait: 400 reads that each sleep 200 ms are 80 s.
-            self.assertLess(time.monotonic() - started, 5)
+            self.assertLess(time.monotonic() - started, HANG_SECONDS)
 
     def test_a_slow_consumer_is_no_stall(self):
-        r = self.good(self.url("noranges"), "--chunk", "1Mi", "--pause-ms", "150", "--stall-ms", "100")
+        """Were the pauses its own, the server would be asked again."""
+        r = self.good(self.url("noranges"), "--chunk", "3Mi", "--pause-ms", "2500", "--stall-ms", "2000")
         self.assertEqual(r["fetched"], SIZE)
 
     def test_memory_stays_small_when_the_consumer_is_slow(self):
@@ -523,6 +537,7 @@ class Proxies(Case):
         finally:
             daemon.stdin.close()
             daemon.wait()
+            daemon.stdout.close()
 
 
 @unittest.skipUnless(shutil.which("nginx"), "nginx is not installed")
