@@ -8,6 +8,7 @@ Each test is a pod: a directory as its root, an environment, a real nginx as the
 exit code, termination message, log, metrics and the disk.
 """
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -29,6 +30,7 @@ IMPORTER = sys.argv[1]
 MIB = 1 << 20
 SIZE = 8 * MIB
 LONG = 48 * MIB  # long enough to watch at nginx's limit_rate
+PATIENCE = 120   # seconds that a busy machine may take for what is done at once elsewhere
 SUCCESS = '{"scratchSpaceRequired":false,"preallocationApplied":false,"message":"Import Complete"}'
 METRIC = re.compile(r'(kubevirt_cdi_import_progress_total)\{ownerUID\="uid-1"\} (\d{1,3}\.?\d*)')
 
@@ -42,7 +44,10 @@ http {{
     uwsgi_temp_path {dir}/tmp; scgi_temp_path {dir}/tmp;
     server {{
         listen 127.0.0.1:{http}; root {dir}/www;
-        location /slow/ {{ alias {dir}/www/; limit_rate 3m; }}
+        location /slow/ {{
+            alias {dir}/www/;
+            if (-f {dir}/slow) {{ set $limit_rate 800k; }}
+        }}
         location = /info {{ return 200 '{{"env":["PATH=/bin","KUBEVIRT_IO_A_B=c"]}}'; }}
     }}
     server {{
@@ -62,6 +67,18 @@ def free_port():
 def sha256(path):
     with open(path, "rb") as f:
         return hashlib.sha256(f.read()).hexdigest()
+
+
+def until(probe):
+    """The first true answer of `probe`."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError("it never came")
+        time.sleep(0.02)
 
 
 class Server:
@@ -102,6 +119,16 @@ class Server:
     def url(self, name):
         return "http://127.0.0.1:%d/%s" % (self.http, name)
 
+    @contextlib.contextmanager
+    def slow(self):
+        """Inside, /slow/ takes a quarter of a minute."""
+        path = self.dir + "/slow"
+        open(path, "w", encoding="ascii").close()
+        try:
+            yield
+        finally:
+            os.unlink(path)
+
     def seen(self):
         with open(self.dir + "/access.log", encoding="utf-8") as f:
             return f.read()
@@ -140,7 +167,7 @@ class Pod:
         return self
 
     def wait(self):
-        return self.process.wait(timeout=120)
+        return self.process.wait(timeout=PATIENCE)
 
     def run(self):
         return self.start().wait()
@@ -165,17 +192,14 @@ class Pod:
 
     def metrics(self):
         """The page, once the log says where it is."""
-        port = None
-        for _ in range(400):
-            found = re.search(r'"ev":"importer.metrics","port":(\d+)', self.log())
-            if found:
-                port = int(found.group(1))
-                break
-            time.sleep(0.02)
+        found = until(lambda: re.search(r'"ev":"importer.metrics","port":(\d+)', self.log()))
         context = ssl._create_unverified_context()  # as the controller does
-        with urllib.request.urlopen("https://127.0.0.1:%d/metrics" % port, timeout=5,
-                                    context=context) as r:
+        with urllib.request.urlopen("https://127.0.0.1:%s/metrics" % found.group(1),
+                                    timeout=PATIENCE, context=context) as r:
             return r.read().decode()
+
+    def progress(self):
+        return float(METRIC.search(self.metrics()).group(2))
 
     def remove(self):
         if self.process and self.process.poll() is None:
@@ -390,30 +414,24 @@ class Blank(Case):
 
 
 class Running(Case):
+    def start_slow(self):
+        return self.pod(IMPORTER_ENDPOINT=self.server.url("slow/long.raw"),
+                        IMPORTER_IMAGE_SIZE="64Mi").start()
+
     def test_progress_is_served_while_bytes_move(self):
-        pod = self.pod(IMPORTER_ENDPOINT=self.server.url("slow/long.raw"),
-                       IMPORTER_IMAGE_SIZE="64Mi").start()
-        values = []
-        while pod.process.poll() is None and len(values) < 200:
-            try:
-                values.append(float(METRIC.search(pod.metrics()).group(2)))
-            except (urllib.error.URLError, ConnectionError, TypeError):
-                break  # it ended meanwhile
-            time.sleep(0.05)
+        with self.server.slow():
+            pod = self.start_slow()
+            first = until(pod.progress)
+            second = until(lambda: max(0, pod.progress() - first))
+            self.assertLess(first + second, 100)
         self.assertEqual(pod.wait(), 0, pod.log())
-        self.assertEqual(values, sorted(values))
-        self.assertTrue(any(0 < v < 100 for v in values), values)
 
     def test_sigterm_stops_and_the_next_run_goes_on(self):
-        pod = self.pod(IMPORTER_ENDPOINT=self.server.url("slow/long.raw"),
-                       IMPORTER_IMAGE_SIZE="64Mi").start()
-        for _ in range(400):
-            if ".disk.img.slipway-partial" in os.listdir(pod.root + "/data"):
-                break
-            time.sleep(0.02)
-        time.sleep(0.5)
-        pod.process.send_signal(signal.SIGTERM)
-        self.assertEqual(pod.wait(), 143, pod.log())
+        with self.server.slow():
+            pod = self.start_slow()
+            until(pod.progress)
+            pod.process.send_signal(signal.SIGTERM)
+            self.assertEqual(pod.wait(), 143, pod.log())
         self.assertFalse(os.path.exists(pod.disk))
         self.assertEqual(pod.run(), 0, pod.log())
         self.assertEqual(pod.message(), SUCCESS)
