@@ -4,16 +4,20 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FAULTD = os.path.join(HERE, "..", "..", "fakes", "faultd.py")
 KIB, MIB = 1 << 10, 1 << 20
+PATIENCE = 120
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 SKIP = 77
 EXIT = {"none": 0, "internal": 1, "usage": 2, "transient": 3, "denied": 4, "not_found": 5,
         "bad_data": 6, "unsupported": 7, "no_space": 8, "cancelled": 9}
@@ -88,6 +92,7 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         location / {{ root {root}; {extra} }}
+        location = /nginx-status {{ stub_status; access_log off; }}
     }}
 }}
 """
@@ -109,15 +114,36 @@ def nginx(root, extra=""):
             stop(process)
 
 
+def until(probe, what):
+    """The first true answer of `probe`. A busy machine takes seconds for what is done at once
+    elsewhere, so the patience is long."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise RuntimeError(f"{what}: not in {PATIENCE} s")
+        time.sleep(0.02)
+
+
 def wait_for_port(port, process):
-    for _ in range(200):
+    def answers():
         if process.poll() is not None:
             raise RuntimeError("nginx ended at once")
         with socket.socket() as s:
-            if s.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise RuntimeError("nginx does not answer")
+            return s.connect_ex(("127.0.0.1", port)) == 0
+
+    until(answers, "nginx answers")
+
+
+def wait_until_logged(url):
+    """Until nginx has no connection but this: it writes its log when it hears that a client is gone."""
+    def is_alone():
+        with OPENER.open(url + "/nginx-status", timeout=PATIENCE) as answer:
+            return re.search(rb"Active connections: (\d+)", answer.read()).group(1) == b"1"
+
+    until(is_alone, "nginx is idle")
 
 
 def random_raw(path, size, seed, step=8 * MIB, fill=0.8):
@@ -153,7 +179,7 @@ def slipway_args(slipway, source, target, *options):
     return [slipway, "import", "--output", "json", "--progress", "none", *options, source, target]
 
 
-def run_slipway(slipway, source, target, *options, timeout=120, stdin=subprocess.DEVNULL, env=None):
+def run_slipway(slipway, source, target, *options, timeout=600, stdin=subprocess.DEVNULL, env=None):
     return Result(subprocess.run(slipway_args(slipway, source, target, *options), check=False,
                                  stdin=stdin, capture_output=True, text=True, timeout=timeout,
                                  env={**ENV, **(env or {})}))

@@ -17,7 +17,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from common import (ENV, MIB, find, leftovers, need, nginx, random_raw, run_slipway,  # noqa: E402
-                    same_file, scratch, slipway_args)
+                    same_file, scratch, slipway_args, wait_until_logged)
 
 SIZE = 256 * MIB + 512 * 7
 TWICE_MAX = 64 * MIB
@@ -162,15 +162,15 @@ def run_trial(trial, moments):
     """Returns (kills that hit, bytes downloaded twice, where the last run went on)."""
     size = os.path.getsize(os.path.dirname(trial.raw) + "/" + trial.file)
     trial.target.reset()
+    wait_until_logged(trial.url)
     before = trial.sent()
     hits = 0
     for after in moments:
         if not trial.killed_run(after):
             return hits, 0, 0
         hits += 1
-    time.sleep(0.1)     # nginx writes its log when it hears that the client is gone
     result = trial.last_run()
-    time.sleep(0.05)
+    wait_until_logged(trial.url)
     twice = trial.sent() - before - size
     if twice >= TWICE_MAX * hits:
         raise Failed(f"{twice / MIB:.1f} MiB were downloaded twice after {hits} kills")

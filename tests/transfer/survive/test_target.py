@@ -13,13 +13,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from common import (EXIT, MIB, faultd, find, leftovers, random_raw, run_slipway,  # noqa: E402
-                    same_file, scratch)
+                    same_file, scratch, until)
 
 SLIPWAY = sys.argv[1]
 SIZE = 48 * MIB + 512
@@ -209,22 +208,30 @@ class Targets(unittest.TestCase):
         self.assert_refused(result, "no_space", str(SIZE), str(SIZE - 512))
         self.assert_nothing(target)
 
+    @contextlib.contextmanager
+    def held_import(self, target):
+        """An import that has prepared its hidden file and gets no more bytes before the end of the
+        block. Yields the list that has its result then."""
+        results = []
+        folder, name = os.path.split(target)
+        hidden, go = f"{folder}/.{name}.slipway-partial", self.folder + "/go"
+        with faultd(self.folder) as ports:
+            source = f"http://127.0.0.1:{ports['http']}/hold:at={MIB // 2},until=go/disk.raw"
+            runner = threading.Thread(target=lambda: results.append(self.run_import(source, target)))
+            runner.start()
+            try:
+                until(lambda: os.path.exists(hidden) and os.path.getsize(hidden), "a hidden file")
+                yield results
+            finally:
+                open(go, "w").close()
+                runner.join()
+                os.unlink(go)
+
     def test_removed_while_writing(self):
         """Somebody removes the hidden file: an error, and the next run starts over."""
         target = self.folder + "/removed.img"
-        with faultd(self.folder) as ports:
-            slow = f"http://127.0.0.1:{ports['http']}/drip:bps=20000000/disk.raw"
-            results = []
-            runner = threading.Thread(
-                target=lambda: results.append(self.run_import(slow, target)))
-            runner.start()
-            hidden = f"{self.folder}/.removed.img.slipway-partial"
-            for _ in range(200):
-                if os.path.exists(hidden) and os.stat(hidden).st_blocks:
-                    break
-                time.sleep(0.02)
-            os.unlink(hidden)
-            runner.join()
+        with self.held_import(target) as results:
+            os.unlink(f"{self.folder}/.removed.img.slipway-partial")
         self.assertNotEqual(results[0].code, 0)
         self.assertIn("removed", results[0].stderr)
         self.assert_nothing(target)
@@ -234,15 +241,8 @@ class Targets(unittest.TestCase):
     def test_directory_removed_while_writing(self):
         where = self.folder + "/short-lived"
         os.mkdir(where)
-        with faultd(self.folder) as ports:
-            slow = f"http://127.0.0.1:{ports['http']}/drip:bps=20000000/disk.raw"
-            results = []
-            runner = threading.Thread(
-                target=lambda: results.append(self.run_import(slow, where + "/disk.img")))
-            runner.start()
-            time.sleep(0.7)
+        with self.held_import(where + "/disk.img") as results:
             subprocess.run(["rm", "-rf", where], check=True)
-            runner.join()
         self.assertNotEqual(results[0].code, 0)
         self.assertFalse(os.path.exists(where))
 
@@ -258,13 +258,9 @@ class Targets(unittest.TestCase):
 
     def test_two_at_once(self):
         target = self.folder + "/both.img"
-        with faultd(self.folder) as ports:
-            slow = f"http://127.0.0.1:{ports['http']}/drip:bps=20000000/disk.raw"
-            first = threading.Thread(target=self.run_import, args=(slow, target))
-            first.start()
-            time.sleep(0.7)
+        with self.held_import(target) as results:
             self.assert_refused(self.run_import(self.raw, target), "transient", "another import")
-            first.join()
+        self.assertEqual(results[0].code, 0, results[0].stderr)
         self.assertTrue(same_file(target, self.raw), "the second import disturbed the first")
         os.unlink(target)
 
