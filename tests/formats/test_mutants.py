@@ -34,7 +34,7 @@ def by_qemu(image):
         with open(work + "/mutant", "wb") as f:
             f.write(image)
         done = subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", work + "/mutant",
-                               work + "/disk"], check=False, capture_output=True, timeout=20)
+                               work + "/disk"], check=False, capture_output=True, timeout=60)
         if done.returncode:
             return None
         with open(work + "/disk", "rb") as f:

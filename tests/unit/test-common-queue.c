@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -122,6 +123,7 @@ struct waiter {
     bool pushes;
     size_t bytes;
     int result;
+    atomic_int tid;
     atomic_bool done;
 };
 
@@ -130,15 +132,35 @@ static void *wait_in_queue(void *arg)
     struct waiter *w = arg;
     void *got = NULL;
 
+    w->tid = gettid();
     w->result = w->pushes ? sw_queue_push(w->q, item(99), w->bytes) : sw_queue_pop(w->q, &got);
     w->done = true;
     return NULL;
 }
 
+/* What the kernel says of a thread: it waits for something. */
+static bool is_asleep(int tid)
+{
+    char path[64], line[256] = "";
+    const char *state;
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+    f = tid ? fopen(path, "re") : NULL;
+    if (!f)
+        return false;
+    state = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+    (void)fclose(f);
+    return state && strncmp(state, ") S", 3) == 0;
+}
+
+/* Returns once the call has been waiting for 20 ms, however busy the machine is. */
 static void start_waiter(struct waiter *w, struct sw_queue *q, bool pushes, size_t bytes)
 {
     *w = (struct waiter){ .q = q, .pushes = pushes, .bytes = bytes };
     assert_int_equal(pthread_create(&w->thread, NULL, wait_in_queue, w), 0);
+    for (int i = 0; i < 60000 && !is_asleep(w->tid); i++)
+        usleep(1000);
     usleep(20000);
     assert_false(w->done);
 }

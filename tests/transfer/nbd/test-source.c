@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/bytes.h"
@@ -214,15 +215,18 @@ static void does_not_retry_what_is_forbidden(void **state)
     struct nbd_server *server = *state;
     struct sw_http_options o = { .retries = 8 };
     struct sw_err err = { 0 };
+    char pread[256], seen[96];
     uint8_t buf[512];
+    struct stat st;
 
-    nbd_server_nbdkit(server, ARGS("--filter=error", "pattern", "16M", "error-pread=EPERM",
-                                   "error-pread-rate=100%"));
+    (void)snprintf(seen, sizeof(seen), "%s/asked", server->dir);
+    (void)snprintf(pread, sizeof(pread), "pread=printf x >> %s; echo EPERM no >&2; exit 1", seen);
+    nbd_server_nbdkit(server, ARGS("eval", "get_size=echo 16M", pread));
     struct sw_source *s = must_open(server->uri, &o);
-    int64_t before = sw_now_ns();
     assert_int_equal(s->ops->read_at(s, 0, buf, sizeof(buf), 0, &err), -1);
     assert_int_equal(err.kind, SW_ERR_DENIED);
-    assert_true(sw_now_ns() - before < SW_NS_PER_SEC);
+    assert_int_equal(stat(seen, &st), 0);
+    assert_int_equal(st.st_size, 1); /* one request, one byte */
     sw_source_close(s);
 }
 
@@ -293,7 +297,7 @@ static void stops_waiting_when_cancelled(void **state)
     assert_int_equal(s->ops->read_at(s, 0, buf, sizeof(buf), 0, &err), -1);
     pthread_join(thread, NULL);
     assert_int_equal(err.kind, SW_ERR_CANCELLED);
-    assert_true(sw_now_ns() - before < 10 * SW_NS_PER_SEC);
+    assert_true(sw_now_ns() - before < 25 * SW_NS_PER_SEC);
     sw_source_close(s);
     sw_cancel_done(&cancel);
 }
