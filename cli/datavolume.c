@@ -124,11 +124,11 @@ static int read_annotations(struct cli_datavolume *dv, struct sw_err *err)
         const char *key;
         char **field;
     } table[] = {
-        { "slipway.dev/expect-arch", &dv->expect_arch },
-        { "slipway.dev/checksum-url", &dv->checksum_url },
-        { "slipway.dev/signature", &dv->signature },
-        { "slipway.dev/keyring", &dv->keyring },
-        { "slipway.dev/ca-file", &dv->ca_file },
+        { "slipway.io/expect-architecture", &dv->expect_arch },
+        { "slipway.io/checksum-url", &dv->checksum_url },
+        { "slipway.io/signature", &dv->signature },
+        { "slipway.io/keyring", &dv->keyring },
+        { "slipway.io/ca-file", &dv->ca_file },
     };
     const struct sw_json *annotations = sw_json_find(dv->doc, "metadata.annotations");
 
@@ -390,7 +390,7 @@ static int read_all(struct cli_datavolume *dv, const struct cli_yaml *all, struc
         return -1;
     if (dv->signature && !dv->keyring)
         return sw_err_set(err, SW_ERR_USAGE,
-                          "annotation slipway.dev/signature needs slipway.dev/keyring");
+                          "annotation slipway.io/signature needs slipway.io/keyring");
     return read_source(dv, all, err);
 }
 

@@ -30,11 +30,11 @@ struct cli_datavolume {
     char *ca_pem;  /* all entries of certConfigMap, one after the other; NULL: none */
     uint64_t size; /* bytes the disk gets: the claim's request, whole MiB          */
     bool preallocation;
-    char *expect_arch;         /* annotation slipway.dev/expect-arch; NULL: any                */
-    char *checksum_url;        /* slipway.dev/checksum-url                                     */
-    char *signature;           /* slipway.dev/signature                                        */
-    char *keyring;             /* slipway.dev/keyring, a path                                  */
-    char *ca_file;             /* slipway.dev/ca-file, a path                                  */
+    char *expect_arch;  /* annotation slipway.io/expect-architecture; NULL: any                */
+    char *checksum_url; /* slipway.io/checksum-url                                     */
+    char *signature;    /* slipway.io/signature                                        */
+    char *keyring;      /* slipway.io/keyring, a path                                  */
+    char *ca_file;      /* slipway.io/ca-file, a path                                  */
     const struct sw_json *doc; /* the whole object, borrowed from the struct cli_yaml          */
 };
 

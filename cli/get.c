@@ -274,7 +274,7 @@ static void put_list(const struct rows *rows, struct sw_buf *out)
         for (size_t m = 0; m < SW_COUNT(members); m++)
             sw_json_put_value(&w, members[m], sw_json_member(rows->at[i].doc, members[m]));
         if (rows->at[i].is_stopped)
-            sw_json_put_bool(&w, "slipway.dev/stopped", true);
+            sw_json_put_bool(&w, "slipway.io/stopped", true);
         sw_json_end(&w);
     }
     sw_json_end(&w);

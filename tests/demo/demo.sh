@@ -132,7 +132,7 @@ metadata:
   name: debian-riscv64
   namespace: demo
   annotations:
-    slipway.dev/expect-arch: riscv64
+    slipway.io/expect-architecture: riscv64
 spec:
   source:
     http:

@@ -49,12 +49,13 @@ static void reads_an_http_source(void **state)
     cli_autodv struct cli_datavolume dv = { 0 };
     struct sw_err err;
 
-    assert_int_equal(read_first(DV("slipway.dev/expect-arch: riscv64, slipway.dev/checksum-url: u",
-                                   "  preallocation: true\n"
-                                   "  source: {http: {url: 'http://h/a', checksum: 'md5:x', "
-                                   "extraHeaders: ['A: b', 'C: d']}}\n" STORAGE("1Gi")),
-                                &y, &dv, &err),
-                     0);
+    assert_int_equal(
+        read_first(DV("slipway.io/expect-architecture: riscv64, slipway.io/checksum-url: u",
+                      "  preallocation: true\n"
+                      "  source: {http: {url: 'http://h/a', checksum: 'md5:x', "
+                      "extraHeaders: ['A: b', 'C: d']}}\n" STORAGE("1Gi")),
+                   &y, &dv, &err),
+        0);
     assert_int_equal(dv.source, CLI_DV_HTTP);
     assert_string_equal(dv.ns, "ns");
     assert_string_equal(dv.name, "disk");
@@ -164,7 +165,7 @@ static void refuses_what_local_mode_does_not_do(void **state)
            "http or https");
     refuse(DV("", "  source: {http: {url: [1]}}\n" STORAGE("1Gi")), SW_ERR_USAGE, "url");
     refuse(DV("", "  source: {http: {}}\n" STORAGE("1Gi")), SW_ERR_USAGE, "url is missing");
-    refuse(DV("slipway.dev/signature: s", HTTP STORAGE("1Gi")), SW_ERR_USAGE, "keyring");
+    refuse(DV("slipway.io/signature: s", HTTP STORAGE("1Gi")), SW_ERR_USAGE, "keyring");
     refuse("apiVersion: cdi.kubevirt.io/v2\nkind: DataVolume\nmetadata: {name: a}\n",
            SW_ERR_UNSUPPORTED, "v2");
 }

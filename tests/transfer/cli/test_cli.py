@@ -334,7 +334,7 @@ class DataVolumes(Case):
         out, _ = self.run_it("get", "--volumes", self.volumes)
         self.assertIn("ImportInProgress (stopped)", out)
         listed = json.loads(self.run_it("get", "--volumes", self.volumes, "-o", "json")[0])
-        self.assertIs(listed["items"][0]["slipway.dev/stopped"], True)
+        self.assertIs(listed["items"][0]["slipway.io/stopped"], True)
         Handler.gate.opened.set()
         self.apply(text)
         self.assert_disk(self.disk("one"), 16 * MIB)
