@@ -30,6 +30,18 @@ struct sw_limits sw_look_limits(const struct sw_import_options *o)
         l.table_memory = defaults.table_memory;
     if (!l.decoder_memory)
         l.decoder_memory = defaults.decoder_memory;
+    if (!l.members)
+        l.members = defaults.members;
+    if (!l.member_name)
+        l.member_name = defaults.member_name;
+    if (!l.member_depth)
+        l.member_depth = defaults.member_depth;
+    if (!l.member_head)
+        l.member_head = defaults.member_head;
+    if (!l.expansion) {
+        l.expansion = defaults.expansion;
+        l.expansion_floor = defaults.expansion_floor;
+    }
     /* More memory was asked for because tables or windows did not fit. */
     l.table_memory = sw_max_u64(l.table_memory, o->memory / 2);
     l.decoder_memory = sw_max_u64(l.decoder_memory, o->memory);
