@@ -8,7 +8,7 @@
 #include <errno.h>
 
 #include "common/clock.h"
-#include "transfer/pipe.h"
+#include "transfer/unpack.h"
 
 #define CHECKPOINT_STEP (8 * SW_MIB)
 #define DURABLE_EVERY (5 * SW_NS_PER_SEC)
@@ -98,6 +98,8 @@ static void publish_progress(struct sw_pipe *p)
     if (p->target)
         atomic_store(&g->written,
                      __atomic_load_n(&sw_target_sink(p->target)->written, __ATOMIC_RELAXED));
+    else if (p->unpack)
+        atomic_store(&g->written, atomic_load(&p->unpack->written));
 }
 
 /* Called under the pool's lock of nobody: wake the thread when the mark has moved far enough. */

@@ -289,7 +289,7 @@ static void open_xz(struct sw_xz_crew *x, struct sw_decode_stage *s)
     x->pool = &p->decode_pools[s->index];
     x->in = &p->to_stage[s->index];
     x->out = &p->to_stage[s->index + 1];
-    x->ordered = p->n_wraps > 1 || !p->reader->any_order;
+    x->ordered = p->n_wraps > 1 || p->unpack || !p->reader->any_order;
     x->in_off = p->decode_in;
     x->out_off = p->decode_out;
     x->head_need = SW_XZ_HEADER_SIZE;

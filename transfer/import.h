@@ -98,6 +98,8 @@ struct sw_import_result {
     uint64_t data_bytes;       /* non-zero bytes placed on the disk, this run                   */
     uint64_t parked;           /* bytes that had to be parked                                   */
     uint64_t resumed_from;     /* source offset this run continued at; 0: from the start        */
+    bool is_archive;           /* of sw_import_archive(): no format, no guest                   */
+    uint64_t members;          /* ... but so many members                                       */
     struct sw_digest_value digests[4];
     unsigned n_digests;
     struct sw_bootinfo boot; /* what the boot check saw                                       */
@@ -123,6 +125,19 @@ int sw_import_run(struct sw_source *source, const char *target,
 SW_MUST_CHECK
 int sw_import_blank(const char *target, const struct sw_import_options *options,
                     struct sw_import_result *ret, struct sw_err *err);
+
+/* Unpack a tar archive, maybe compressed, into the directory `dir`, which is made if need be: see
+ * transfer/tree.h for how and when it becomes visible, formats/member_name.h for which names and
+ * links are taken. Of the options: limits, memory, want, no_digest, tee, approve, cancel, progress,
+ * and max_size, the bytes that its data may take (0: what the file system has free). Nothing of it
+ * can be resumed.
+ *
+ * Errors: as sw_import_run(). SW_ERR_BAD_DATA also for what is no tar archive, and for names and
+ * links that lead out of dir. */
+SW_MUST_CHECK
+int sw_import_archive(struct sw_source *source, const char *dir,
+                      const struct sw_import_options *options, struct sw_import_result *ret,
+                      struct sw_err *err);
 
 /* Read only as much of the source as is needed to describe it: fills format, wraps, detail, sizes,
  * boot (when the guest's first sectors can be reached), data_bytes (0 when unknown). */

@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "transfer/decode_xz.h"
+#include "transfer/unpack.h"
 
 /* What is read at a time: little enough to be in a cache still when it is looked at (1 MiB reads take
  * 0.7 to 0.9 of the CPU time of 4 MiB ones), but more from far away, where each read costs a round
@@ -242,16 +243,26 @@ static int start_decoders(struct crew *c, struct sw_err *err)
     return 0;
 }
 
-static int start_all(struct crew *c, unsigned lanes, struct sw_err *err)
+/* What takes the innermost stream. */
+static int start_sinks(struct crew *c, struct sw_err *err)
 {
     struct sw_pipe *p = c->p;
 
+    if (p->unpack)
+        return start(c, sw_unpack_thread, p, err);
     for (unsigned i = 0; i < SW_TARGET_WRITERS; i++) {
         c->writers[i] = (struct sw_write_lane){ .pipe = p, .lane = i };
         if (start(c, sw_write_thread, &c->writers[i], err) < 0)
             return -1;
     }
-    if (start(c, sw_map_thread, p, err) < 0 || start_decoders(c, err) < 0)
+    return start(c, sw_map_thread, p, err);
+}
+
+static int start_all(struct crew *c, unsigned lanes, struct sw_err *err)
+{
+    struct sw_pipe *p = c->p;
+
+    if (start_sinks(c, err) < 0 || start_decoders(c, err) < 0)
         return -1;
     if (p->hash_all && start(c, sw_digest_thread, p, err) < 0)
         return -1;

@@ -6,6 +6,8 @@
  *                                             |
  *                                             +--> park
  *
+ * or, for an archive, "unpack" in place of map and write.
+ *
  * Every arrow is a queue of chunks or jobs; the pools behind them bound it. The first error wins:
  * it fails all queues and pools, every thread ends, and the caller gets that error. */
 #ifndef SW_TRANSFER_PIPE_H
@@ -53,6 +55,7 @@ enum sw_stage {
     SW_STAGE_DECODE,
     SW_STAGE_DECODE2,
     SW_STAGE_MAP,
+    SW_STAGE_UNPACK,
     SW_STAGE_WRITE,
     SW_STAGE_COUNT_
 };
@@ -99,6 +102,7 @@ struct sw_pipe {
     struct sw_limits limits;
     struct sw_source *source;
     struct sw_target *target; /* NULL: verify only, nothing is written */
+    struct sw_unpack *unpack; /* content type archive: instead of map and write; target is NULL */
     struct sw_reader *reader;
     enum sw_format format;
     enum sw_wrap wraps[SW_WRAPS_MAX];

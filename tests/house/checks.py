@@ -20,6 +20,7 @@ FOLDERS = {
 # Libraries with an interface of their own: only these files see them.
 LIBRARIES = {
     r"json-c/": ["common/json.c", "common/json_tree.c"],
+    r"archive(_entry)?\.h": ["transfer/archive_read.c"],
     r"curl/": ["net/"],
     r"microhttpd\.h": ["net/"],
     r"libnbd\.h": ["importer/", "transfer/"],
