@@ -84,7 +84,10 @@ static int transfer(struct work *w, const struct cli_args *a, struct sw_import_r
     add_secrets(w);
     if (gather_certificates(w, err) < 0 || cli_request_open(a, w->request, &source, err) < 0)
         return -1;
-    return sw_import_run(source, w->claim->disk, &w->request->import, ret, err);
+    if (!w->dv->is_archive)
+        return sw_import_run(source, w->claim->disk, &w->request->import, ret, err);
+    w->request->import.max_size = w->dv->size;
+    return sw_import_archive(source, w->claim->disk, &w->request->import, ret, err);
 }
 
 /* --- Status while it runs -------------------------------------------------------------------- */

@@ -260,7 +260,8 @@ int cli_claim_open(const char *volumes, const struct cli_datavolume *dv, struct 
     init_conditions(ret);
     cli_put_time(time(NULL), ret->created);
     ret->dir = cli_claim_dir(volumes, dv->ns, dv->name);
-    if (!ret->dir || asprintf(&ret->disk, "%s/disk.img", ret->dir) < 0 ||
+    if (!ret->dir ||
+        asprintf(&ret->disk, "%s/%s", ret->dir, dv->is_archive ? "files" : "disk.img") < 0 ||
         asprintf(&ret->status_path, "%s/datavolume.json", ret->dir) < 0)
         return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
     if (make_dirs(volumes, ret, err) < 0 || take_lock(ret, err) < 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One claim of local mode: the directory VOLUMES/<namespace>/<name>, its disk.img, its
+/* One claim of local mode: the directory VOLUMES/<namespace>/<name>, its disk.img (an
+ * archive: its directory files), its
  * datavolume.json (the object with the status that the cluster would show) and the lock that says
  * whether somebody is at work.
  *

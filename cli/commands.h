@@ -10,6 +10,7 @@ int cli_import(const struct cli_args *args);
 int cli_info(const struct cli_args *args);
 int cli_verify(const struct cli_args *args);
 int cli_apply(const struct cli_args *args);
+int cli_unpack(const struct cli_args *args);
 int cli_get(const struct cli_args *args);
 
 #endif

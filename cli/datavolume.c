@@ -293,7 +293,9 @@ static int read_source(struct cli_datavolume *dv, const struct cli_yaml *all, st
                           members.n);
     if (strcmp(members.first, "blank") == 0) {
         dv->source = CLI_DV_BLANK;
-        return 0;
+        return dv->is_archive ? sw_err_set(err, SW_ERR_USAGE,
+                                           "spec.source.blank needs spec.contentType kubevirt")
+                              : 0;
     }
     if (strcmp(members.first, "http") == 0)
         return read_http(dv, sw_json_member(source, "http"), all, err);
@@ -360,17 +362,15 @@ static int read_claim(struct cli_datavolume *dv, struct sw_err *err)
     return 0;
 }
 
-static int check_content(const struct sw_json *doc, struct sw_err *err)
+static int read_content(struct cli_datavolume *dv, struct sw_err *err)
 {
     sw_autofree char *type = NULL;
 
-    if (get_text(doc, "spec.contentType", &type, err) < 0)
+    if (get_text(dv->doc, "spec.contentType", &type, err) < 0)
         return -1;
-    if (!type || strcmp(type, "kubevirt") == 0)
+    dv->is_archive = type && strcmp(type, "archive") == 0;
+    if (!type || dv->is_archive || strcmp(type, "kubevirt") == 0)
         return 0;
-    if (strcmp(type, "archive") == 0)
-        return sw_err_set(err, SW_ERR_UNSUPPORTED,
-                          "spec.contentType archive is not yet in local mode");
     return sw_err_set(err, SW_ERR_USAGE, "spec.contentType '%.32s' is neither kubevirt nor archive",
                       type);
 }
@@ -384,13 +384,17 @@ static int read_all(struct cli_datavolume *dv, const struct cli_yaml *all, struc
     if (!version || strcmp(version, API_VERSION) != 0)
         return sw_err_set(err, SW_ERR_UNSUPPORTED, "apiVersion '%.64s': %s is what we know",
                           version ? version : "", API_VERSION);
-    if (check_content(dv->doc, err) < 0 || read_annotations(dv, err) < 0 ||
+    if (read_content(dv, err) < 0 || read_annotations(dv, err) < 0 ||
         get_flag(dv->doc, "spec.preallocation", &dv->preallocation, err) < 0 ||
         read_claim(dv, err) < 0)
         return -1;
     if (dv->signature && !dv->keyring)
         return sw_err_set(err, SW_ERR_USAGE,
                           "annotation slipway.io/signature needs slipway.io/keyring");
+    if (dv->is_archive && dv->expect_arch)
+        return sw_err_set(
+            err, SW_ERR_USAGE,
+            "annotation slipway.io/expect-architecture needs spec.contentType kubevirt");
     return read_source(dv, all, err);
 }
 

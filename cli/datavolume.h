@@ -30,6 +30,7 @@ struct cli_datavolume {
     char *ca_pem;  /* all entries of certConfigMap, one after the other; NULL: none */
     uint64_t size; /* bytes the disk gets: the claim's request, whole MiB          */
     bool preallocation;
+    bool is_archive;    /* spec.contentType archive: a directory, no disk                  */
     char *expect_arch;  /* annotation slipway.io/expect-architecture; NULL: any                */
     char *checksum_url; /* slipway.io/checksum-url                                     */
     char *signature;    /* slipway.io/signature                                        */

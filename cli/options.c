@@ -10,8 +10,9 @@
 #include "transfer/source.h"
 
 #define BIT(id) (1U << (id))
-#define READS (BIT(CLI_IMPORT) | BIT(CLI_INFO) | BIT(CLI_VERIFY))
-#define CHECKS (BIT(CLI_IMPORT) | BIT(CLI_VERIFY))
+#define DISKS (BIT(CLI_IMPORT) | BIT(CLI_INFO) | BIT(CLI_VERIFY))
+#define READS (DISKS | BIT(CLI_UNPACK))
+#define CHECKS (BIT(CLI_IMPORT) | BIT(CLI_VERIFY) | BIT(CLI_UNPACK))
 #define WORKS (CHECKS | BIT(CLI_APPLY))
 #define LOCAL (BIT(CLI_APPLY) | BIT(CLI_GET))
 #define ALL (BIT(CLI_COMMAND_COUNT_) - 1)
@@ -19,7 +20,7 @@
 
 /* The order is the order of --help. */
 const struct cli_option cli_options[] = {
-    { "format", 0, CLI_CHOICE, "auto|raw|qcow2", AT(format), READS,
+    { "format", 0, CLI_CHOICE, "auto|raw|qcow2", AT(format), DISKS,
       "image format; default: what the content says" },
     { "size", 0, CLI_SIZE, "BYTES", AT(size), BIT(CLI_IMPORT),
       "grow the disk to this size (10Gi, 500M); a larger image is refused" },
@@ -32,7 +33,7 @@ const struct cli_option cli_options[] = {
     { "keyring", 0, CLI_TEXT, "FILE", AT(keyring), CHECKS, "public keys that may have signed" },
     { "no-digest", 0, CLI_FLAG, NULL, AT(no_digest), CHECKS,
       "do not compute the sha256 when no digest is asked for" },
-    { "expect-arch", 0, CLI_TEXT, "ARCH", AT(expect_arch), CHECKS,
+    { "expect-arch", 0, CLI_TEXT, "ARCH", AT(expect_arch), BIT(CLI_IMPORT) | BIT(CLI_VERIFY),
       "refuse a disk that does not boot there (riscv64, x86_64, aarch64)" },
     { "preallocation", 0, CLI_CHOICE, "off|falloc|full", AT(prealloc), BIT(CLI_IMPORT),
       "reserve the space of the whole disk" },
@@ -82,6 +83,11 @@ const struct cli_command cli_commands[CLI_COMMAND_COUNT_] = {
     [CLI_VERIFY] = { "verify", "SOURCE", 1, "read and check a whole image, write nothing",
                      "slipway verify --checksum sha256:9f86d0... https://example.org/disk.qcow2\n",
                      cli_verify },
+    [CLI_UNPACK] = { "unpack", "SOURCE DIR", 2,
+                     "unpack a tar archive, compressed or not, into a directory",
+                     "slipway unpack https://example.org/files.tar.xz /srv/files\n"
+                     "tar -c . | slipway unpack - /srv/copy\n",
+                     cli_unpack },
     [CLI_APPLY] = { "apply", "", 0,
                     "make the disks that DataVolume manifests ask for, on this machine",
                     "slipway apply -f datavolume.yaml --volumes /var/lib/slipway\n", cli_apply },

@@ -20,7 +20,7 @@ enum cli_progress { CLI_PROGRESS_AUTO, CLI_PROGRESS_BAR, CLI_PROGRESS_JSON, CLI_
 
 /* What was asked for. Zero or NULL: not given. */
 struct cli_args {
-    const char *operands[2]; /* SOURCE, TARGET                                        */
+    const char *operands[2]; /* SOURCE, TARGET or DIR                                 */
     unsigned n_operands;
 
     unsigned format;      /* enum sw_format                                        */
@@ -72,7 +72,15 @@ struct cli_option {
     const char *help;  /* one line                                                     */
 };
 
-enum cli_command_id { CLI_IMPORT, CLI_INFO, CLI_VERIFY, CLI_APPLY, CLI_GET, CLI_COMMAND_COUNT_ };
+enum cli_command_id {
+    CLI_IMPORT,
+    CLI_INFO,
+    CLI_VERIFY,
+    CLI_UNPACK,
+    CLI_APPLY,
+    CLI_GET,
+    CLI_COMMAND_COUNT_
+};
 
 struct cli_command {
     const char *name;

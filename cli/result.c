@@ -64,6 +64,18 @@ static void put_format(const struct sw_import_result *r, struct sw_buf *out)
     sw_buf_puts(out, "\n");
 }
 
+/* Of an archive; a disk has a format and a size. */
+static void put_members(const struct sw_import_result *r, struct sw_buf *out)
+{
+    put_label(out, "format");
+    sw_buf_puts(out, "tar");
+    for (unsigned n = count_wraps(r); n > 0; n--)
+        sw_buf_printf(out, " in %s", wrap_name(r->wraps[n - 1]));
+    sw_buf_puts(out, "\n");
+    put_label(out, "members");
+    sw_buf_printf(out, "%llu\n", (unsigned long long)r->members);
+}
+
 static void put_size(const struct sw_import_result *r, struct sw_buf *out)
 {
     put_label(out, "size");
@@ -190,8 +202,12 @@ void cli_result_text(const struct cli_subject *subject, const struct sw_import_r
         sw_buf_printf(out, "%s: complete and verified\n", subject->target);
     else
         sw_buf_printf(out, "%s%s\n", subject->source, is_info ? "" : ": OK");
-    put_format(r, out);
-    put_size(r, out);
+    if (r->is_archive) {
+        put_members(r, out);
+    } else {
+        put_format(r, out);
+        put_size(r, out);
+    }
     if (!is_info)
         put_moved(subject, r, out);
     put_digests(r, out);
@@ -298,14 +314,18 @@ void cli_result_json(const struct cli_subject *subject, const struct sw_import_r
     sw_json_put_str(&w, "source", subject->source);
     if (subject->target)
         sw_json_put_str(&w, "target", subject->target);
-    sw_json_put_str(&w, "format", sw_format_name(r->format));
+    sw_json_put_str(&w, "format", r->is_archive ? "tar" : sw_format_name(r->format));
     sw_json_begin_array(&w, "wrappers");
     for (unsigned i = 0; i < count_wraps(r); i++)
         sw_json_put_str(&w, NULL, wrap_name(r->wraps[i]));
     sw_json_end(&w);
-    sw_json_put_str(&w, "detail", or_null(r->detail));
-    sw_json_put_u64(&w, "virtual_size", r->guest_size);
-    sw_json_put_u64(&w, "image_size", r->image_size);
+    if (r->is_archive) {
+        sw_json_put_u64(&w, "members", r->members);
+    } else {
+        sw_json_put_str(&w, "detail", or_null(r->detail));
+        sw_json_put_u64(&w, "virtual_size", r->guest_size);
+        sw_json_put_u64(&w, "image_size", r->image_size);
+    }
     if (r->source_size != SW_SIZE_UNKNOWN)
         sw_json_put_u64(&w, "source_size", r->source_size);
     sw_json_put_u64(&w, "data_bytes", r->data_bytes);
@@ -314,7 +334,8 @@ void cli_result_json(const struct cli_subject *subject, const struct sw_import_r
         sw_json_put_str(&w, "signer", subject->signer->user);
         sw_json_put_str(&w, "signing_key", subject->signer->fingerprint);
     }
-    json_boot(&r->boot, &w);
+    if (!r->is_archive)
+        json_boot(&r->boot, &w);
     if (strcmp(subject->verb, "info") != 0) {
         json_moved(r, &w);
         json_stages(r, &w);

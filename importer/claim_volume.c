@@ -51,7 +51,8 @@ static int open_dir(const struct sw_importer_env *env, struct sw_claim_volume *v
 {
     sw_autofree char *dir = sw_importer_path(env, "/data");
 
-    v->target = sw_importer_path(env, "/data/disk.img");
+    v->target = sw_importer_path(env, env->is_archive ? "/data" : "/data/disk.img");
+    v->is_tree = env->is_archive;
     if (!dir || !v->target)
         return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
     if (measure_dir(dir, &v->available, err) < 0)
@@ -88,7 +89,7 @@ void sw_claim_volume_options(const struct sw_claim_volume *v, const struct sw_im
                              struct sw_import_options *o)
 {
     o->size = v->disk_size;
-    o->max_size = v->available;
+    o->max_size = v->is_tree ? env->image_size : v->available; /* what is free shows later */
     o->mode = 0660;
     o->uid = -1;
     o->gid = -1;
@@ -98,7 +99,7 @@ void sw_claim_volume_options(const struct sw_claim_volume *v, const struct sw_im
 
 int sw_claim_volume_clear(const struct sw_claim_volume *v, struct sw_err *err)
 {
-    if (v->is_block || unlink(v->target) == 0 || errno == ENOENT)
+    if (v->is_block || v->is_tree || unlink(v->target) == 0 || errno == ENOENT)
         return 0;
     return sw_err_sys(err, errno, "remove the old '%s'", v->target);
 }

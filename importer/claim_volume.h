@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The volume that an importer pod fills: a block device, or a directory with disk.img in it, and
- * how large the disk on it may and shall become (contract importer 1.1, 1.4 "Resize details",
+ * how large the disk (or the files of an archive) on it may and shall become (contract importer 1.1, 1.4 "Resize details",
  * formats 4.5). Main thread only. */
 #ifndef SW_IMPORTER_CLAIM_VOLUME_H
 #define SW_IMPORTER_CLAIM_VOLUME_H
@@ -14,7 +14,8 @@
 
 struct sw_claim_volume {
     bool is_block;
-    char *target;       /* the device, or disk.img; owned                                        */
+    bool is_tree;       /* content type archive: the directory itself                            */
+    char *target;       /* the device, disk.img, or /data; owned                                 */
     uint64_t available; /* bytes: the device's size, or the smaller of what the file system has
                            free and the claim's request                                          */
     uint64_t disk_size; /* bytes the disk shall be grown to; 0: leave it as the image has it      */
@@ -32,8 +33,8 @@ void sw_claim_volume_done(struct sw_claim_volume *v);
 void sw_claim_volume_options(const struct sw_claim_volume *v, const struct sw_importer_env *env,
                              struct sw_import_options *o);
 
-/* Remove a disk.img that lies there (of an earlier try); its space is then counted as free. The
- * device is left alone. */
+/* Remove a disk.img that lies there (of an earlier try); its space is then counted as free. A device
+ * and a tree are left alone. */
 SW_MUST_CHECK
 int sw_claim_volume_clear(const struct sw_claim_volume *v, struct sw_err *err);
 

@@ -137,6 +137,7 @@ int sw_importer_env_read(char *const *variables, struct sw_importer_env *ret, st
         .password = get(variables, "IMPORTER_SECRET_KEY", NULL),
         .has_cert_dir = get(variables, "IMPORTER_CERT_DIR", NULL) != NULL,
     };
+    ret->is_archive = strcmp(ret->content_type, "archive") == 0;
     if (!ret->user || !ret->password) /* only both halves make a pair (contract 1.6) */
         ret->user = ret->password = NULL;
     if (read_root(variables, ret, err) < 0 || read_numbers(variables, ret, err) < 0)

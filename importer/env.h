@@ -21,6 +21,7 @@ struct sw_importer_env {
     const char *source;       /* IMPORTER_SOURCE; "" when missing; borrowed like all const ones  */
     const char *endpoint;     /* "" when missing                                                 */
     const char *content_type; /* "kubevirt" when missing                                         */
+    bool is_archive;          /* ... is "archive": /data becomes the files of a tar archive      */
     const char *owner_uid;
     const char *checksum; /* "" when none is asked for                                       */
     const char *user, *password;

@@ -104,7 +104,7 @@ static int run_blank(struct importer *im)
 {
     struct sw_err err = { 0 };
 
-    if (strcmp(im->env.content_type, "archive") == 0) {
+    if (im->env.is_archive) {
         sw_err_set(&err, SW_ERR_UNSUPPORTED, "Cannot create empty disk with content type archive");
         return fail(im, "", &err);
     }
@@ -206,16 +206,39 @@ static void finish_node_pull(struct importer *im)
         sw_log_warn("importer.no_done_file", SW_ERR(&err));
 }
 
+/* What has to be so for the content that is asked for. */
+static int check_content(const struct importer *im, struct sw_err *err)
+{
+    if (!im->env.is_archive && strcmp(im->env.content_type, "kubevirt") != 0)
+        return sw_err_set(err, SW_ERR_UNSUPPORTED,
+                          "content type '%.32s' is neither kubevirt nor archive",
+                          im->env.content_type);
+    if (im->env.is_archive && im->volume.is_block)
+        return sw_err_set(err, SW_ERR_USAGE,
+                          "content type archive needs a volume with a file system, not a device");
+    if (im->env.is_archive && im->env.expect_arch)
+        return sw_err_set(err, SW_ERR_USAGE,
+                          "an archive has no architecture: SLIPWAY_EXPECT_ARCH needs content type "
+                          "kubevirt");
+    return 0;
+}
+
+static int transfer(struct importer *im, struct sw_source *source, struct sw_err *err)
+{
+    if (im->env.is_archive)
+        return sw_import_archive(source, im->volume.target, &im->options, &im->result, err);
+    if (sw_claim_volume_clear(&im->volume, err) < 0)
+        return -1;
+    return sw_import_run(source, im->volume.target, &im->options, &im->result, err);
+}
+
 static int run_http(struct importer *im)
 {
     struct sw_source *source = NULL;
     struct sw_err err = { 0 };
 
-    if (strcmp(im->env.content_type, "kubevirt") != 0) {
-        sw_err_set(&err, SW_ERR_UNSUPPORTED,
-                   "content type '%.32s' is not supported by this importer", im->env.content_type);
+    if (check_content(im, &err) < 0)
         return fail(im, "Unable to process data: ", &err);
-    }
     if (*im->env.ready_file && sw_node_pull_wait(&im->env, &cancel, &im->url, &err) < 0)
         return fail(im, "", &err);
     if (connect_http(im, &source, &err) < 0) {
@@ -223,9 +246,7 @@ static int run_http(struct importer *im)
         return fail(im, "Unable to connect to http data source: ", &err);
     }
     im->options.expect_arch = im->env.expect_arch;
-    int done = sw_claim_volume_clear(&im->volume, &err);
-    if (done == 0)
-        done = sw_import_run(source, im->volume.target, &im->options, &im->result, &err);
+    int done = transfer(im, source, &err);
     sw_source_close(source);
     if (done < 0)
         return fail(im, transfer_prefix(&err), &err);

@@ -154,7 +154,8 @@ static void refuses_what_local_mode_does_not_do(void **state)
            "spec.source.s3 is not yet in local mode");
     refuse(DV("", "  sourceRef: {kind: DataSource, name: x}\n" STORAGE("1Gi")), SW_ERR_UNSUPPORTED,
            "sourceRef");
-    refuse(DV("", BLANK "  contentType: archive\n" STORAGE("1Gi")), SW_ERR_UNSUPPORTED, "archive");
+    refuse(DV("", BLANK "  contentType: archive\n" STORAGE("1Gi")), SW_ERR_USAGE,
+           "needs spec.contentType kubevirt");
     refuse(DV("", BLANK "  contentType: zip\n" STORAGE("1Gi")), SW_ERR_USAGE, "zip");
     refuse(DV("", BLANK "  pvc: {volumeMode: Block, resources: {requests: {storage: 1Gi}}}\n"),
            SW_ERR_UNSUPPORTED, "slipway import");
