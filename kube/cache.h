@@ -29,8 +29,8 @@ struct sw_kube_change {
     const struct sw_json *before; /* UPDATED: what it was before; else NULL              */
 };
 
-/* A way to find objects: all of which one of the texts at `path` (grammar of kube/projection.h, on the
- * projected object) is the value asked for. */
+/* A way to find objects: all of which one of the texts at `path` (grammar of kube/projection.h; on the
+ * whole object, kept or not) is the value asked for. */
 struct sw_kube_index {
     const char *name;  /* "owner"                                                               */
     const char *path;  /* "metadata.ownerReferences.uid"                                         */
@@ -114,7 +114,9 @@ SW_MUST_CHECK
 int sw_kube_cache_remove(struct sw_kube_cache *cache, const struct sw_json *object,
                          struct sw_err *err);
 void sw_kube_cache_list_begin(struct sw_kube_cache *cache);
-void sw_kube_cache_list_end(struct sw_kube_cache *cache, uint64_t resource_version);
+/* False when the list is older than what the watch has seen: the server's storage was set back. The
+ * cache is empty then, and the list has to be taken again. */
+bool sw_kube_cache_list_end(struct sw_kube_cache *cache, uint64_t resource_version);
 void sw_kube_cache_seen(struct sw_kube_cache *cache, uint64_t resource_version);
 
 #endif

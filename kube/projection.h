@@ -10,7 +10,8 @@
  *
  * metadata's name, namespace, uid and resourceVersion are always kept. metadata.managedFields and the
  * annotation kubectl.kubernetes.io/last-applied-configuration never are. Objects of which nothing is
- * kept vanish, from arrays too (so an index into an array means nothing afterwards).
+ * kept vanish, from arrays too (so an index into an array means nothing afterwards). Where several steps
+ * fit a key, the exact one counts, then the longest beginning.
  *
  * Immutable once compiled: any thread. Pure. */
 #ifndef SW_KUBE_PROJECTION_H
@@ -33,7 +34,7 @@ void sw_kube_projection_free(struct sw_kube_projection *p); /* accepts NULL */
 /* Append the compact JSON text of what is kept. It begins with
  * {"metadata":{"resourceVersion":"N", ...: two versions that differ in nothing else have the same text
  * from *ret_rest (bytes from the beginning of what was appended) on. -1: SW_ERR_BAD_DATA (no object,
- * or without metadata.name), or `out` is full. */
+ * one without metadata.name, a resourceVersion that is no number), or `out` is full. */
 SW_MUST_CHECK
 int sw_kube_project(const struct sw_kube_projection *p, const struct sw_json *object,
                     struct sw_buf *out, size_t *ret_rest, struct sw_err *err);
