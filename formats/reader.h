@@ -130,6 +130,14 @@ enum sw_format {
     SW_FORMAT_AUTO,
     SW_FORMAT_RAW,
     SW_FORMAT_QCOW2,
+    SW_FORMAT_VMDK,
+    SW_FORMAT_VDI,
+    SW_FORMAT_VHD, /* dynamic: begins with the copy of its footer */
+    SW_FORMAT_VHDX,
+    SW_FORMAT_QED,
+    SW_FORMAT_PARALLELS,
+    SW_FORMAT_VHD_FIXED,  /* raw with a footer behind it                          */
+    SW_FORMAT_RAW_OR_VHD, /* raw, unless a stream turns out to end like a fixed VHD */
     SW_FORMAT_COUNT_,
 };
 
@@ -138,26 +146,43 @@ enum sw_format {
 #define SW_SNIFF_BYTES 4096
 
 /* Decide by content what an image is. Returns 0 and *ret, or -1 with SW_ERR_UNSUPPORTED for a
- * format that is recognised and refused by name (vmdk, vdi, vhd, vhdx, qed, parallels, LUKS, dmg,
- * qcow v1, an HTML or XML page: the message says which and what to do). Everything else is raw. */
+ * format that is recognised and refused by name (qcow v1, LUKS, dmg, Bochs, cloop, a VMDK descriptor,
+ * an HTML or XML page: the message says which and what to do). Everything else is raw, or a fixed
+ * VHD, which only its end can tell: sw_format_sniff_tail(). */
 SW_MUST_CHECK
 int sw_format_sniff(struct sw_span head, enum sw_format *ret, struct sw_err *err);
 
+/* For what sw_format_sniff() takes for raw. tail: the last SW_SNIFF_TAIL bytes of the image, or all of
+ * a smaller one; file_size: its length. Returns 0 and *ret, raw or fixed VHD, or -1 as above, or with
+ * SW_ERR_BAD_DATA for the footer of a VHD that contradicts its file. */
+#define SW_SNIFF_TAIL 512
+SW_MUST_CHECK
+int sw_format_sniff_tail(struct sw_span tail, uint64_t file_size, enum sw_format *ret,
+                         struct sw_err *err);
+
+/* What a raw disk is, for people: "ISO 9660", or NULL. head: its first bytes, SW_KIND_BYTES if there
+ * are as many. */
+#define SW_KIND_BYTES (40 * 1024)
+const char *sw_format_raw_kind(struct sw_span head);
+
+/* "vhd" for both kinds of VHD, "raw" for what may be one. */
 const char *sw_format_name(enum sw_format format);
 
-/* "raw", "qcow2", "auto" to the enum; -1 with SW_ERR_USAGE that lists the names. */
+/* A name to the enum; -1 with SW_ERR_USAGE that lists the names. "vhd" is SW_FORMAT_VHD: whether the
+ * image is a fixed one is for the caller to see from its beginning. */
 SW_MUST_CHECK
 int sw_format_parse(const char *name, enum sw_format *ret, struct sw_err *err);
 
-/* file_size is the size of the image file in bytes, or UINT64_MAX when it is not known yet. */
-SW_MUST_CHECK
-int sw_raw_open(const struct sw_limits *limits, uint64_t file_size, struct sw_reader **ret,
-                struct sw_err *err);
-SW_MUST_CHECK
-int sw_qcow2_open(const struct sw_limits *limits, uint64_t file_size, struct sw_reader **ret,
-                  struct sw_err *err);
+/* The reader of a format. file_size is the size of the image file in bytes, or UINT64_MAX when it is
+ * not known yet. */
 SW_MUST_CHECK
 int sw_reader_open(enum sw_format format, const struct sw_limits *limits, uint64_t file_size,
                    struct sw_reader **ret, struct sw_err *err);
+
+/* The rows of sw_reader_open()'s table: one for each format. */
+typedef int sw_reader_open_fn(const struct sw_limits *limits, uint64_t file_size,
+                              struct sw_reader **ret, struct sw_err *err);
+sw_reader_open_fn sw_raw_open, sw_raw_or_vhd_open, sw_qcow2_open, sw_vmdk_open, sw_vdi_open,
+    sw_vhd_open, sw_vhd_fixed_open, sw_vhdx_open, sw_qed_open, sw_parallels_open;
 
 #endif

@@ -61,7 +61,7 @@ static int find_capacity(struct import *im, struct sw_err *err)
         return 0;
     if (r->guest_size > capacity)
         return too_small(r->guest_size, capacity, err);
-    if (is_file && im->look.format != SW_FORMAT_RAW && r->data_size > room)
+    if (is_file && !r->any_order && r->data_size > room)
         return sw_err_set(err, SW_ERR_NO_SPACE,
                           "the disk holds %llu bytes of data, the file system has %llu free: free "
                           "some or use a larger volume",

@@ -2,9 +2,11 @@
 #include "transfer/look.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "formats/vhd.h"
 
 /* Enough to sniff; enough of a wrapper to get the start of what is inside out of it (a bzip2 block
  * is up to 900 kB and comes out whole or not at all); what is wanted of the inside. */
@@ -137,6 +139,51 @@ static int unwrap_head(struct sw_source *s, struct sw_look *l, const struct sw_l
     return 0;
 }
 
+static struct sw_span start_of(const struct sw_look *l, size_t max)
+{
+    return (struct sw_span){ l->inner, l->inner_len < max ? l->inner_len : max };
+}
+
+/* What begins like nothing in particular is raw or a fixed VHD. A stream tells in the end. */
+static int find_end(struct sw_source *s, struct sw_look *l, struct sw_err *err)
+{
+    uint8_t tail[SW_SNIFF_TAIL];
+    size_t n = (size_t)sw_min_u64(s->size, sizeof(tail));
+
+    if (!s->seekable || l->n_wraps) {
+        l->format = SW_FORMAT_RAW_OR_VHD;
+        return 0;
+    }
+    if (l->head_is_all)
+        memcpy(tail, l->head + l->head_len - n, n);
+    else if (s->ops->read_at(s, 0, tail, n, s->size - n, err) < 0)
+        return sw_err_wrap(err, "read the end of the image");
+    return sw_format_sniff_tail((struct sw_span){ tail, n }, s->size, &l->format, err);
+}
+
+static int find_format(struct sw_source *s, const struct sw_import_options *o, struct sw_look *l,
+                       struct sw_err *err)
+{
+    struct sw_span start = start_of(l, SW_SNIFF_BYTES);
+
+    l->format = o->format;
+    if (l->format == SW_FORMAT_VHD && (start.n < 8 || memcmp(start.p, SW_VHD_COOKIE, 8) != 0))
+        l->format = SW_FORMAT_VHD_FIXED;
+    if (l->format != SW_FORMAT_AUTO)
+        return 0;
+    if (sw_format_sniff(start, &l->format, err) < 0)
+        return -1;
+    return l->format == SW_FORMAT_RAW ? find_end(s, l, err) : 0;
+}
+
+static void describe_raw(struct sw_look *l)
+{
+    const char *kind = sw_format_raw_kind(start_of(l, SW_KIND_BYTES));
+
+    if (kind && (l->format == SW_FORMAT_RAW || l->format == SW_FORMAT_RAW_OR_VHD))
+        snprintf(l->reader->detail, sizeof(l->reader->detail), "%s", kind);
+}
+
 static int look(struct sw_source *s, const struct sw_import_options *o,
                 const struct sw_limits *limits, struct sw_look *l, struct sw_err *err)
 {
@@ -152,13 +199,12 @@ static int look(struct sw_source *s, const struct sw_import_options *o,
     if (l->inner == l->head)
         l->inner_len = l->head_len;
 
-    struct sw_span start = { l->inner,
-                             l->inner_len < SW_SNIFF_BYTES ? l->inner_len : SW_SNIFF_BYTES };
-    l->format = o->format;
-    if (l->format == SW_FORMAT_AUTO && sw_format_sniff(start, &l->format, err) < 0)
-        return -1;
     l->file_size = l->n_wraps ? SW_SIZE_UNKNOWN : s->size;
-    return sw_reader_open(l->format, limits, l->file_size, &l->reader, err);
+    if (find_format(s, o, l, err) < 0 ||
+        sw_reader_open(l->format, limits, l->file_size, &l->reader, err) < 0)
+        return -1;
+    describe_raw(l);
+    return 0;
 }
 
 int sw_look_open(struct sw_source *s, const struct sw_import_options *o,

@@ -13,7 +13,7 @@
 #include "formats/reader.h"
 
 struct read_how {
-    enum sw_format format; /* SW_FORMAT_RAW or SW_FORMAT_QCOW2              */
+    enum sw_format format; /* any but AUTO                            */
     bool seek;             /* ask for the map first; false: a stream        */
     bool only_needed;      /* seek: push only what needed() names           */
     bool size_known;       /* stream: its length is known from the start    */

@@ -135,7 +135,7 @@ static void refuses_impossible_values(void **state)
     REFUSES("import", "more than zero", "--size", "0", "s", "t");
     REFUSES("import", "--connections", "--connections", "0", "s", "t");
     REFUSES("import", "--connections", "--connections", "17", "s", "t");
-    REFUSES("import", "raw|qcow2", "--format", "vmdk", "s", "t");
+    REFUSES("import", "raw|qcow2", "--format", "dmg", "s", "t");
     REFUSES("import", "raw|qcow2", "--format", "", "s", "t");
     REFUSES("import", "raw|qcow2", "--format", "raw|qcow2", "s", "t");
     REFUSES("import", "takes no value", "--no-digest=yes", "s", "t");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* qcow2-mutants IMAGE OFFSET:LENGTH...: read every truncation of a small image, and the image with
- * every single bit of these ranges flipped, as a file and as a stream. Prints a line for each one
+/* image-mutants FORMAT IMAGE STEP OFFSET:LENGTH...: read every truncation of a small image (every
+ * STEPth of a larger one), and the image with every single bit of these ranges flipped, as a file and
+ * as a stream. Prints a line for each one
  * that was accepted, with the CRC-32 of the disk that came out:
  *
  *   cut SIZE GUEST-BYTES CRC
@@ -35,10 +36,11 @@ static const struct sw_limits limits = { .guest_size = 4 << 20,
                                          .table_memory = 1 << 20,
                                          .decoder_memory = 1 << 20 };
 
-static const struct read_how ways[] = {
-    { .format = SW_FORMAT_QCOW2, .seek = true },
-    { .format = SW_FORMAT_QCOW2, .seek = true, .only_needed = true, .piece = 1500 },
-    { .format = SW_FORMAT_QCOW2, .piece = 1500 },
+static const char *prefix; /* of every message about the image: "qcow2: " */
+static struct read_how ways[] = {
+    { .seek = true },
+    { .seek = true, .only_needed = true, .piece = 1500 },
+    { .piece = 1500 },
 };
 
 static unsigned long total;
@@ -62,8 +64,9 @@ static void read_all_ways(struct sw_span file, const char *label)
         rc[i] = read_image(file, &ways[i], &limits, &disks[i], &err);
         if (rc[i] < 0 && err.kind != SW_ERR_BAD_DATA && err.kind != SW_ERR_UNSUPPORTED)
             die("wrong kind of error", label, &err);
-        if (rc[i] < 0 && strncmp(err.msg, "qcow2: ", 7) != 0 && !strstr(err.msg, "used twice") &&
-            !strstr(err.msg, "inflate") && !strstr(err.msg, "deflate"))
+        if (rc[i] < 0 && strncmp(err.msg, prefix, strlen(prefix)) != 0 &&
+            !strstr(err.msg, "used twice") && !strstr(err.msg, "inflate") &&
+            !strstr(err.msg, "deflate"))
             die("a message that does not say what it is about", label, &err);
         if (rc[i] == 0 && (rc[0] < 0 || disks[i].n != disks[0].n ||
                            (disks[0].n && memcmp(disks[i].p, disks[0].p, disks[0].n) != 0)))
@@ -76,11 +79,11 @@ static void read_all_ways(struct sw_span file, const char *label)
         disk_done(&disks[i]);
 }
 
-static void truncations(struct sw_span file)
+static void truncations(struct sw_span file, size_t step)
 {
     char label[64];
 
-    for (size_t n = 0; n < file.n; n++) {
+    for (size_t n = 0; n < file.n; n += step) {
         snprintf(label, sizeof(label), "cut %zu", n);
         read_all_ways((struct sw_span){ file.p, n }, label);
     }
@@ -100,32 +103,54 @@ static void flips(uint8_t *bytes, size_t n, size_t from, size_t len)
     }
 }
 
+/* "vhd_fixed" is what only tests have to name. */
+static void set_format(const char *name)
+{
+    static char text[32];
+    struct sw_err err = { 0 };
+    enum sw_format format = SW_FORMAT_VHD_FIXED;
+
+    if (strcmp(name, "vhd_fixed") != 0 && sw_format_parse(name, &format, &err) < 0)
+        die("format", name, &err);
+    for (size_t i = 0; i < SW_COUNT(ways); i++)
+        ways[i].format = format;
+    snprintf(text, sizeof(text), "%s: ", sw_format_name(format));
+    prefix = text;
+}
+
+static void all_flips(uint8_t *bytes, size_t n, char *range)
+{
+    struct sw_err err = { 0 };
+    char *colon = strchr(range, ':');
+    uint64_t from = 0, len = 0;
+
+    if (!colon)
+        die("not OFFSET:LENGTH", range, NULL);
+    *colon = '\0';
+    if (sw_parse_u64(range, 0, n, &from, &err) < 0 || sw_parse_u64(colon + 1, 0, n, &len, &err) < 0)
+        die("range", range, &err);
+    flips(bytes, n, from, len);
+}
+
 int main(int argc, char **argv)
 {
     struct sw_err err = { 0 };
     struct rusage usage;
     char *text = NULL;
     size_t n = 0;
+    uint64_t step = 0;
 
-    if (argc < 2 || sw_file_slurp(argv[1], 1 << 20, &text, &n, &err) < 0)
-        die("read", argc < 2 ? "nothing" : argv[1], &err);
+    if (argc < 4 || sw_file_slurp(argv[2], 16 << 20, &text, &n, &err) < 0 ||
+        sw_parse_u64(argv[3], 1, SIZE_MAX, &step, &err) < 0)
+        die("read", argc < 4 ? "nothing" : argv[2], &err);
+    set_format(argv[1]);
 
     uint8_t *bytes = malloc(n);
     memcpy(bytes, text, n);
     free(text);
-    truncations((struct sw_span){ bytes, n });
-    for (int i = 2; i < argc; i++) {
-        char *colon = strchr(argv[i], ':');
-        uint64_t from = 0, len = 0;
-
-        if (!colon)
-            die("not OFFSET:LENGTH", argv[i], NULL);
-        *colon = '\0';
-        if (sw_parse_u64(argv[i], 0, n, &from, &err) < 0 ||
-            sw_parse_u64(colon + 1, 0, n, &len, &err) < 0)
-            die("range", argv[i], &err);
-        flips(bytes, n, from, len);
-    }
+    truncations((struct sw_span){ bytes, n }, step);
+    for (int i = 4; i < argc; i++)
+        all_flips(bytes, n, argv[i]);
     free(bytes);
     getrusage(RUSAGE_SELF, &usage);
     if (!SANITIZED && usage.ru_maxrss > RSS_MAX_KIB)

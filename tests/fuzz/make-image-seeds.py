@@ -1,0 +1,31 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""make-image-seeds.py [DIR]: write the hand-made images of tests/fuzz/<format>, each layout of
+tests/formats/imagelib.py once. The committed files came from here."""
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "formats"))
+sys.dont_write_bytecode = True
+import imagelib  # noqa: E402
+
+EXTRA = {"parallels": {"old": dict(layout="reverse", ext=False)},
+         "vhd": {"tiny-blocks": dict(layout="usual", block=512, size=3 * 512, used=(0, 2))},
+         "vdi": {"static": dict(layout="usual", type=2, used=range(41))},
+         "qed": {"two-tables": dict(layout="reverse", table_size=2)}}
+
+
+def main():
+    root = sys.argv[1] if len(sys.argv) > 1 else HERE
+    for kind, layouts in imagelib.LAYOUTS.items():
+        folder = os.path.join(root, "vhd" if kind == "vhd_fixed" else kind)
+        os.makedirs(folder, exist_ok=True)
+        seeds = {("fixed" if kind == "vhd_fixed" else name): dict(layout=name) for name in layouts}
+        for name, how in {**seeds, **EXTRA.get(kind, {})}.items():
+            with open(os.path.join(folder, name), "wb") as f:
+                f.write(imagelib.build(kind, **how))
+
+
+if __name__ == "__main__":
+    main()
