@@ -219,7 +219,7 @@ static int apply_cancellable(struct work *w, struct sw_cancel *cancel, int *ret_
 }
 
 static int apply_one(const struct cli_args *args, const struct sw_json *doc,
-                     const struct cli_yaml *all, struct sw_cancel *cancel, struct sw_err *err)
+                     const struct sw_yaml *all, struct sw_cancel *cancel, struct sw_err *err)
 {
     cli_autodv struct cli_datavolume dv = { 0 };
     cli_autoclaim struct cli_claim claim = { .lock = -1 };
@@ -247,7 +247,7 @@ static int worse(int a, int b)
 }
 
 static int apply_document(const struct cli_args *args, const struct sw_json *doc,
-                          const struct cli_yaml *all)
+                          const struct sw_yaml *all)
 {
     struct sw_cancel cancel;
     struct sw_err err = { 0 };
@@ -259,7 +259,7 @@ static int apply_document(const struct cli_args *args, const struct sw_json *doc
     return code;
 }
 
-static int apply_all(const struct cli_args *args, const struct cli_yaml *all)
+static int apply_all(const struct cli_args *args, const struct sw_yaml *all)
 {
     struct sw_err err = { 0 };
     unsigned n = 0;
@@ -279,7 +279,7 @@ static int apply_all(const struct cli_args *args, const struct cli_yaml *all)
 
 int cli_apply(const struct cli_args *args)
 {
-    cli_autoyaml struct cli_yaml all = { 0 };
+    sw_autoyaml struct sw_yaml all = { 0 };
     struct sw_err err = { 0 };
 
     if (!args->file || !args->volumes)

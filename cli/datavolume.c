@@ -184,7 +184,7 @@ static int add_secret_header(void *ctx, const char *key SW_UNUSED, const char *t
 }
 
 static int read_secret_headers(struct cli_datavolume *dv, const struct sw_json *http,
-                               const struct cli_yaml *all, struct sw_err *err)
+                               const struct sw_yaml *all, struct sw_err *err)
 {
     const struct sw_json *list = sw_json_find(http, "secretExtraHeaders");
 
@@ -203,7 +203,7 @@ static int read_secret_headers(struct cli_datavolume *dv, const struct sw_json *
 /* Basic authentication wants both halves; the cluster sends none when one is missing (contract
  * importer 1.6), which never is what the user meant. */
 static int read_credentials(struct cli_datavolume *dv, const struct sw_json *http,
-                            const struct cli_yaml *all, struct sw_err *err)
+                            const struct sw_yaml *all, struct sw_err *err)
 {
     const struct sw_json *secret = NULL;
     sw_autofree char *name = NULL;
@@ -231,7 +231,7 @@ static int add_pem(void *ctx, const char *key SW_UNUSED, const char *text, struc
 }
 
 static int read_certificates(struct cli_datavolume *dv, const struct sw_json *http,
-                             const struct cli_yaml *all, struct sw_err *err)
+                             const struct sw_yaml *all, struct sw_err *err)
 {
     sw_autobuf struct sw_buf pem = SW_BUF_INIT(CLI_SECRET_MAX);
     const struct sw_json *map = NULL;
@@ -248,7 +248,7 @@ static int read_certificates(struct cli_datavolume *dv, const struct sw_json *ht
 }
 
 static int read_http(struct cli_datavolume *dv, const struct sw_json *http,
-                     const struct cli_yaml *all, struct sw_err *err)
+                     const struct sw_yaml *all, struct sw_err *err)
 {
     if (get_text(http, "url", &dv->url, err) < 0 ||
         get_text(http, "checksum", &dv->checksum, err) < 0 ||
@@ -280,7 +280,7 @@ static int count_member(void *ctx, const char *key, const struct sw_json *value)
 }
 
 /* Exactly one member of spec.source, and one that is done here. */
-static int read_source(struct cli_datavolume *dv, const struct cli_yaml *all, struct sw_err *err)
+static int read_source(struct cli_datavolume *dv, const struct sw_yaml *all, struct sw_err *err)
 {
     const struct sw_json *source = sw_json_find(dv->doc, "spec.source");
     struct member_list members = { 0 };
@@ -375,7 +375,7 @@ static int read_content(struct cli_datavolume *dv, struct sw_err *err)
                       type);
 }
 
-static int read_all(struct cli_datavolume *dv, const struct cli_yaml *all, struct sw_err *err)
+static int read_all(struct cli_datavolume *dv, const struct sw_yaml *all, struct sw_err *err)
 {
     sw_autofree char *version = NULL;
 
@@ -398,7 +398,7 @@ static int read_all(struct cli_datavolume *dv, const struct cli_yaml *all, struc
     return read_source(dv, all, err);
 }
 
-int cli_datavolume_read(const struct sw_json *doc, const struct cli_yaml *all,
+int cli_datavolume_read(const struct sw_json *doc, const struct sw_yaml *all,
                         struct cli_datavolume *ret, struct sw_err *err)
 {
     *ret = (struct cli_datavolume){ .doc = doc };

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cli/yaml_tree.h"
 #include "common/error.h"
+#include "common/yaml_tree.h"
 
 enum cli_dv_source { CLI_DV_HTTP, CLI_DV_BLANK };
 
@@ -36,7 +36,7 @@ struct cli_datavolume {
     char *signature;    /* slipway.io/signature                                        */
     char *keyring;      /* slipway.io/keyring, a path                                  */
     char *ca_file;      /* slipway.io/ca-file, a path                                  */
-    const struct sw_json *doc; /* the whole object, borrowed from the struct cli_yaml          */
+    const struct sw_json *doc; /* the whole object, borrowed from the struct sw_yaml          */
 };
 
 /* Whether a document is a DataVolume that claims to be of cdi.kubevirt.io. */
@@ -48,7 +48,7 @@ bool cli_datavolume_is(const struct sw_json *doc);
  * SW_ERR_NOT_FOUND (secretRef and the like name nothing in the file) or SW_ERR_INTERNAL. After
  * failure as after success the caller owes cli_datavolume_done(). */
 SW_MUST_CHECK
-int cli_datavolume_read(const struct sw_json *doc, const struct cli_yaml *all,
+int cli_datavolume_read(const struct sw_json *doc, const struct sw_yaml *all,
                         struct cli_datavolume *ret, struct sw_err *err);
 
 /* Wipe and free; a zeroed struct is fine. */

@@ -117,7 +117,7 @@ static int add_row(const char *volumes, const char *ns, const char *name, struct
 /* The claims that the manifest names. */
 static int list_named(const struct cli_args *args, struct rows *rows, struct sw_err *err)
 {
-    cli_autoyaml struct cli_yaml all = { 0 };
+    sw_autoyaml struct sw_yaml all = { 0 };
 
     if (cli_manifest_read(args->file, &all, err) < 0)
         return -1;

@@ -31,7 +31,7 @@ static bool is_in_namespace(const struct sw_json *doc, const char *ns)
     return text_is(doc, "metadata.namespace", ns);
 }
 
-int cli_object_find(const struct cli_yaml *all, const char *kind, const char *ns, const char *name,
+int cli_object_find(const struct sw_yaml *all, const char *kind, const char *ns, const char *name,
                     const struct sw_json **ret, struct sw_err *err)
 {
     for (size_t i = 0; i < all->n; i++) {

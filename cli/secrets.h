@@ -4,7 +4,7 @@
 #ifndef SW_CLI_SECRETS_H
 #define SW_CLI_SECRETS_H
 
-#include "cli/yaml_tree.h"
+#include "common/yaml_tree.h"
 
 /* Longest value taken, bytes: the limit that Kubernetes puts on a whole Secret. */
 #define CLI_SECRET_MAX ((size_t)1 << 20)
@@ -12,7 +12,7 @@
 /* The object of that kind ("Secret", "ConfigMap"), namespace and name, borrowed from `all`. -1 with
  * SW_ERR_NOT_FOUND that says where it should stand. An object without a namespace is in "default". */
 SW_MUST_CHECK
-int cli_object_find(const struct cli_yaml *all, const char *kind, const char *ns, const char *name,
+int cli_object_find(const struct sw_yaml *all, const char *kind, const char *ns, const char *name,
                     const struct sw_json **ret, struct sw_err *err);
 
 /* The value of `key`: for a Secret `data` (base64) or, before it, `stringData`; for a ConfigMap

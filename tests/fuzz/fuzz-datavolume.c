@@ -26,10 +26,10 @@ static void check(const struct cli_datavolume *dv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    cli_autoyaml struct cli_yaml all = { 0 };
+    sw_autoyaml struct sw_yaml all = { 0 };
     struct sw_err err = { 0 };
 
-    if (cli_yaml_parse((const char *)data, size, &all, &err) < 0) {
+    if (sw_yaml_parse((const char *)data, size, &all, &err) < 0) {
         if (err.kind != SW_ERR_USAGE || all.n)
             abort();
         return 0;

@@ -22,7 +22,7 @@ static const char manifest[] =
 
 struct fixture {
     char dir[64];
-    struct cli_yaml yaml;
+    struct sw_yaml yaml;
     struct cli_datavolume dv;
 };
 
@@ -32,7 +32,7 @@ static int set_up(void **state)
     struct sw_err err;
 
     snprintf(f->dir, sizeof(f->dir), "claim-test-XXXXXX");
-    if (!mkdtemp(f->dir) || cli_yaml_parse(manifest, strlen(manifest), &f->yaml, &err) < 0 ||
+    if (!mkdtemp(f->dir) || sw_yaml_parse(manifest, strlen(manifest), &f->yaml, &err) < 0 ||
         cli_datavolume_read(f->yaml.docs[0], &f->yaml, &f->dv, &err) < 0)
         return -1;
     *state = f;
@@ -50,7 +50,7 @@ static int tear_down(void **state)
 
     nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     cli_datavolume_done(&f->dv);
-    cli_yaml_done(&f->yaml);
+    sw_yaml_done(&f->yaml);
     free(f);
     return 0;
 }

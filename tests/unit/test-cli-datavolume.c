@@ -21,18 +21,18 @@
 #define PVC(size) "  pvc: {resources: {requests: {storage: " size "}}}\n"
 
 /* Parse and read the first document. The YAML outlives the result. */
-static int read_first(const char *text, struct cli_yaml *y, struct cli_datavolume *dv,
+static int read_first(const char *text, struct sw_yaml *y, struct cli_datavolume *dv,
                       struct sw_err *err)
 {
     *err = (struct sw_err){ 0 };
-    if (cli_yaml_parse(text, strlen(text), y, err) < 0)
+    if (sw_yaml_parse(text, strlen(text), y, err) < 0)
         fail_msg("not YAML: %s", err->msg);
     return cli_datavolume_read(y->docs[0], y, dv, err);
 }
 
 static void refuse(const char *text, enum sw_err_kind kind, const char *part)
 {
-    cli_autoyaml struct cli_yaml y = { 0 };
+    sw_autoyaml struct sw_yaml y = { 0 };
     cli_autodv struct cli_datavolume dv = { 0 };
     struct sw_err err;
 
@@ -45,7 +45,7 @@ static void refuse(const char *text, enum sw_err_kind kind, const char *part)
 
 static void reads_an_http_source(void **state)
 {
-    cli_autoyaml struct cli_yaml y = { 0 };
+    sw_autoyaml struct sw_yaml y = { 0 };
     cli_autodv struct cli_datavolume dv = { 0 };
     struct sw_err err;
 
@@ -83,7 +83,7 @@ static void finds_secrets_and_certificates_in_the_same_file(void **state)
                         "data: {h: QXV0aG9yaXphdGlvbjogeAo=}\n"
                         "---\nkind: ConfigMap\nmetadata: {name: ca, namespace: ns}\ndata: {a.crt: "
                         "PEM1, b: PEM2}\n";
-    cli_autoyaml struct cli_yaml y = { 0 };
+    sw_autoyaml struct sw_yaml y = { 0 };
     cli_autodv struct cli_datavolume dv = { 0 };
     struct sw_err err;
 
@@ -105,7 +105,7 @@ static void refuses_bad_secrets_without_showing_them(void **state)
                               "{accessKeyId: bWU=}\n",
            SW_ERR_USAGE, "no accessKeyId or no secretKey");
 
-    cli_autoyaml struct cli_yaml y = { 0 };
+    sw_autoyaml struct sw_yaml y = { 0 };
     cli_autodv struct cli_datavolume dv = { 0 };
     struct sw_err err;
     assert_int_equal(
@@ -132,7 +132,7 @@ static void sizes_are_whole_mebibytes(void **state)
     };
 
     for (size_t i = 0; i < SW_COUNT(table); i++) {
-        cli_autoyaml struct cli_yaml y = { 0 };
+        sw_autoyaml struct sw_yaml y = { 0 };
         cli_autodv struct cli_datavolume dv = { 0 };
         struct sw_err err;
 
@@ -239,10 +239,10 @@ static void tells_datavolumes_from_other_objects(void **state)
     };
 
     for (size_t i = 0; i < SW_COUNT(table); i++) {
-        cli_autoyaml struct cli_yaml y = { 0 };
+        sw_autoyaml struct sw_yaml y = { 0 };
         struct sw_err err = { 0 };
 
-        assert_int_equal(cli_yaml_parse(table[i].text, strlen(table[i].text), &y, &err), 0);
+        assert_int_equal(sw_yaml_parse(table[i].text, strlen(table[i].text), &y, &err), 0);
         assert_int_equal(cli_datavolume_is(y.docs[0]), table[i].is);
     }
 }

@@ -12,8 +12,8 @@
  * strings. Octal, hexadecimal and sexagesimal numbers stay strings.
  *
  * Pure; any thread. Fuzzed by tests/fuzz/fuzz-datavolume.c. */
-#ifndef SW_CLI_YAML_TREE_H
-#define SW_CLI_YAML_TREE_H
+#ifndef SW_COMMON_YAML_TREE_H
+#define SW_COMMON_YAML_TREE_H
 
 #include "common/error.h"
 #include "common/json.h"
@@ -23,19 +23,19 @@
 #define SW_YAML_MAX_KEYS 1024
 #define SW_YAML_MAX_DOCUMENTS 256
 
-struct cli_yaml {
+struct sw_yaml {
     struct sw_json **docs; /* n of them, owned; empty documents are left out */
     size_t n;
 };
 
 /* Parse n bytes. -1 with SW_ERR_USAGE (see above; a manifest is part of the request) or
- * SW_ERR_INTERNAL. On success the caller owes cli_yaml_done(). */
+ * SW_ERR_INTERNAL. On success the caller owes sw_yaml_done(). */
 SW_MUST_CHECK
-int cli_yaml_parse(const char *text, size_t n, struct cli_yaml *ret, struct sw_err *err);
+int sw_yaml_parse(const char *text, size_t n, struct sw_yaml *ret, struct sw_err *err);
 
 /* Free the content; a zeroed struct is fine. */
-void cli_yaml_done(struct cli_yaml *y);
+void sw_yaml_done(struct sw_yaml *y);
 
-#define cli_autoyaml __attribute__((cleanup(cli_yaml_done)))
+#define sw_autoyaml __attribute__((cleanup(sw_yaml_done)))
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/yaml_tree.h"
+#include "common/yaml_tree.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,17 +8,17 @@
 #include <cmocka.h>
 #include <string.h>
 
-static int parse(const char *text, struct cli_yaml *y, struct sw_err *err)
+static int parse(const char *text, struct sw_yaml *y, struct sw_err *err)
 {
     *err = (struct sw_err){ 0 };
-    return cli_yaml_parse(text, strlen(text), y, err);
+    return sw_yaml_parse(text, strlen(text), y, err);
 }
 
 /* The documents as JSON text, one per line: what the tree holds, and in which types. */
 static void expect(const char *yaml, const char *json)
 {
     sw_autobuf struct sw_buf out = SW_BUF_INIT(65536);
-    cli_autoyaml struct cli_yaml y = { 0 };
+    sw_autoyaml struct sw_yaml y = { 0 };
     struct sw_err err;
 
     if (parse(yaml, &y, &err) < 0)
@@ -34,7 +34,7 @@ static void expect(const char *yaml, const char *json)
 
 static void refuse(const char *yaml, const char *part)
 {
-    cli_autoyaml struct cli_yaml y = { 0 };
+    sw_autoyaml struct sw_yaml y = { 0 };
     struct sw_err err;
 
     if (parse(yaml, &y, &err) == 0)
@@ -97,7 +97,7 @@ static void repeat(struct sw_buf *out, const char *text, size_t n)
 static void the_depth_limit_is_exact(void **state)
 {
     sw_autobuf struct sw_buf text = SW_BUF_INIT(SW_YAML_MAX_BYTES);
-    cli_autoyaml struct cli_yaml y = { 0 };
+    sw_autoyaml struct sw_yaml y = { 0 };
     struct sw_err err;
 
     repeat(&text, "[", SW_JSON_MAX_DEPTH);
@@ -139,7 +139,7 @@ static void survives_every_truncation(void **state)
                                    "  list:\n  - a\n  - b: [1, ~, {}]\n---\nkind: Secret\n";
 
     for (size_t cut = 0; cut < sizeof(manifest); cut++) {
-        cli_autoyaml struct cli_yaml y = { 0 };
+        sw_autoyaml struct sw_yaml y = { 0 };
         sw_autofree char *exact = strndup(manifest, cut);
         struct sw_err err;
 
@@ -160,5 +160,5 @@ int main(void)
         cmocka_unit_test(survives_every_truncation),
     };
 
-    return cmocka_run_group_tests_name("cli/yaml_tree", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("common/yaml_tree", tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
 /* DESIGN: libyaml's events go straight into a JSON writer, and the JSON parser makes the tree: two
  * parsers that already exist, and no third one that builds nodes. The JSON text is at most a few
  * times longer than the YAML, which is bounded. */
-#include "cli/yaml_tree.h"
+#include "common/yaml_tree.h"
 
 #include <string.h>
 #include <yaml.h>
@@ -22,7 +22,7 @@ struct level {
 };
 
 struct builder {
-    struct cli_yaml *out;
+    struct sw_yaml *out;
     struct sw_buf json;
     struct sw_json_writer writer;
     struct level levels[SW_JSON_MAX_DEPTH];
@@ -218,7 +218,7 @@ static void begin_document(struct builder *b)
 
 static int end_document(struct builder *b, struct sw_err *err)
 {
-    struct cli_yaml *y = b->out;
+    struct sw_yaml *y = b->out;
 
     if (!b->has_content)
         return 0;
@@ -292,12 +292,12 @@ static void free_builder(struct builder **b)
     free(*b);
 }
 
-int cli_yaml_parse(const char *text, size_t n, struct cli_yaml *ret, struct sw_err *err)
+int sw_yaml_parse(const char *text, size_t n, struct sw_yaml *ret, struct sw_err *err)
 {
     __attribute__((cleanup(free_builder))) struct builder *b = calloc(1, sizeof(*b));
     yaml_parser_t parser;
 
-    *ret = (struct cli_yaml){ 0 };
+    *ret = (struct sw_yaml){ 0 };
     if (n > SW_YAML_MAX_BYTES)
         return sw_err_set(err, SW_ERR_USAGE, "%zu bytes of YAML, at most %zu are taken", n,
                           SW_YAML_MAX_BYTES);
@@ -311,14 +311,14 @@ int cli_yaml_parse(const char *text, size_t n, struct cli_yaml *ret, struct sw_e
     int done = run(&parser, b, err);
     yaml_parser_delete(&parser);
     if (done < 0)
-        cli_yaml_done(ret);
+        sw_yaml_done(ret);
     return done;
 }
 
-void cli_yaml_done(struct cli_yaml *y)
+void sw_yaml_done(struct sw_yaml *y)
 {
     for (size_t i = 0; i < y->n; i++)
         sw_json_free(y->docs[i]);
     free(y->docs);
-    *y = (struct cli_yaml){ 0 };
+    *y = (struct sw_yaml){ 0 };
 }
