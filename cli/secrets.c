@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "formats/base64.h"
+#include "common/base64.h"
 
 #define NAME_MAX_BYTES 253
 

@@ -5,7 +5,7 @@
 
 #include "common/json.h"
 #include "common/parse.h"
-#include "formats/base64.h"
+#include "common/base64.h"
 #include "formats/digest_manifest_int.h"
 
 /* Debian's files have a few hundred containers and a few thousand values (one object per package).

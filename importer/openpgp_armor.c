@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "common/macros.h"
-#include "formats/base64.h"
+#include "common/base64.h"
 #include "importer/openpgp.h"
 
 #define ARMOR "-----BEGIN PGP "

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Base64 of RFC 4648 section 4, as digest annotations and OpenPGP armor use it. Pure; callable from
  * any thread. */
-#ifndef SW_FORMATS_BASE64_H
-#define SW_FORMATS_BASE64_H
+#ifndef SW_COMMON_BASE64_H
+#define SW_COMMON_BASE64_H
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "formats/base64.h"
+#include "common/base64.h"
 
 static int sextet(uint8_t c)
 {
