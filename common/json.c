@@ -25,10 +25,7 @@ static void free_tokener(struct json_tokener **t)
         json_tokener_free(*t);
 }
 
-/* The code point that starts at p, of which n > 0 bytes are there, and its length in bytes; or 0 when
- * p is not valid UTF-8 (too long a form, a surrogate, past U+10FFFF, cut). Source: RFC 3629
- * section 4. */
-static size_t decode_utf8(const char *text, size_t n, uint32_t *ret)
+size_t sw_utf8_decode(const char *text, size_t n, uint32_t *ret)
 {
     static const uint32_t lowest[] = { 0, 0, 0x80, 0x800, 0x10000 };
     const unsigned char *p = (const unsigned char *)text;
@@ -56,7 +53,7 @@ static int to_ascii(const char *text, size_t n, struct sw_buf *out, struct sw_er
 {
     for (size_t at = 0; at < n;) {
         uint32_t c;
-        size_t len = decode_utf8(text + at, n - at, &c);
+        size_t len = sw_utf8_decode(text + at, n - at, &c);
 
         if (len == 0)
             return sw_err_set(err, SW_ERR_BAD_DATA, "not JSON: invalid UTF-8 at byte %zu", at);
@@ -354,7 +351,7 @@ void sw_json_quote(struct sw_buf *out, const char *text)
     sw_buf_puts(out, "\"");
     while (left) {
         uint32_t c;
-        size_t n = decode_utf8(text, left, &c);
+        size_t n = sw_utf8_decode(text, left, &c);
 
         if (n == 0)
             sw_buf_puts(out, "\xef\xbf\xbd");

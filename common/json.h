@@ -100,4 +100,9 @@ void sw_json_put_value(struct sw_json_writer *w, const char *key, const struct s
  * that the result is safe on a terminal; bytes that are not UTF-8 become U+FFFD. */
 void sw_json_quote(struct sw_buf *out, const char *text);
 
+/* The code point that starts at text, of which n > 0 bytes are there, into *ret, and its length in
+ * bytes; or 0 when that is not valid UTF-8 (too long a form, a surrogate, past U+10FFFF, cut).
+ * Source: RFC 3629 section 4. */
+size_t sw_utf8_decode(const char *text, size_t n, uint32_t *ret);
+
 #endif

@@ -41,9 +41,37 @@ struct sw_json *sw_json_new_array(struct sw_json_maker *m)
     return made(m, json_object_new_array());
 }
 
+/* Text as a JSON string, of valid UTF-8 whatever it was. */
+static struct json_object *new_string(const char *text)
+{
+    size_t n = strlen(text), bad = 0;
+    uint32_t c;
+
+    for (size_t at = 0, len; at < n; at += len) {
+        len = (unsigned char)text[at] < 0x80 ? 1 : sw_utf8_decode(text + at, n - at, &c);
+        if (len == 0) {
+            bad++;
+            len = 1;
+        }
+    }
+    if (bad == 0)
+        return json_object_new_string(text);
+
+    sw_autobuf struct sw_buf out = SW_BUF_INIT(n + 2 * bad);
+    for (size_t at = 0, len; at < n; at += len) {
+        len = sw_utf8_decode(text + at, n - at, &c);
+        if (len == 0)
+            sw_buf_puts(&out, "\xef\xbf\xbd");
+        else
+            sw_buf_append(&out, text + at, len);
+        len = len ? len : 1;
+    }
+    return out.failed ? NULL : json_object_new_string(sw_buf_str(&out));
+}
+
 struct sw_json *sw_json_new_str(struct sw_json_maker *m, const char *text)
 {
-    return made(m, json_object_new_string(text));
+    return made(m, new_string(text));
 }
 
 struct sw_json *sw_json_copy(struct sw_json_maker *m, const struct sw_json *from)
@@ -95,7 +123,7 @@ static void put_made(struct sw_json_maker *m, struct sw_json *parent, const char
 void sw_json_set_str(struct sw_json_maker *m, struct sw_json *parent, const char *key,
                      const char *text)
 {
-    put_made(m, parent, key, json_object_new_string(text));
+    put_made(m, parent, key, new_string(text));
 }
 
 void sw_json_set_i64(struct sw_json_maker *m, struct sw_json *parent, const char *key, int64_t v)
@@ -180,6 +208,41 @@ void sw_json_merge(struct sw_json_maker *m, struct sw_json **target, const struc
         sw_json_merge(m, &member, outside(lh_entry_v(e)));
         put(m, *target, key, inside(member));
     }
+}
+
+static bool is_object(const struct sw_json *value)
+{
+    return json_object_is_type(inside(value), json_type_object);
+}
+
+/* The depth of both is bounded as for merging. */
+struct sw_json *sw_json_diff(struct sw_json_maker *m, const struct sw_json *from,
+                             const struct sw_json *to)
+{
+    struct sw_json *patch = NULL;
+
+    if (is_object(from))
+        for (struct lh_entry *e = json_object_get_object(inside(from))->head; e; e = e->next) {
+            if (lh_entry_v(e) && !sw_json_member(to, lh_entry_k(e))) {
+                patch = patch ? patch : sw_json_new_object(m);
+                sw_json_set_null(m, patch, lh_entry_k(e));
+            }
+        }
+    if (!is_object(to))
+        return patch;
+    for (struct lh_entry *e = json_object_get_object(inside(to))->head; e; e = e->next) {
+        const struct sw_json *was = sw_json_member(from, lh_entry_k(e));
+        const struct sw_json *is = outside(lh_entry_v(e));
+
+        if (sw_json_equal(was, is))
+            continue;
+        patch = patch ? patch : sw_json_new_object(m);
+        if (is_object(was) && is_object(is))
+            sw_json_set(m, patch, lh_entry_k(e), sw_json_diff(m, was, is));
+        else
+            sw_json_set_copy(m, patch, lh_entry_k(e), is);
+    }
+    return patch;
 }
 
 enum sw_json_type sw_json_type(const struct sw_json *value)

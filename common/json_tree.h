@@ -31,7 +31,8 @@ struct sw_json *sw_json_copy(struct sw_json_maker *m, const struct sw_json *from
 
 /* The setters put a member into an object, replacing one of that key; where `parent` is an array, key
  * is NULL and the value is appended. `key` is taken literally (it may contain dots). A parent of
- * another type is a bug of the caller (assert). set() takes the value, on failure too. */
+ * another type is a bug of the caller (assert). set() takes the value, on failure too. Text that is
+ * not UTF-8 (cut in the middle of a character, say) gets U+FFFD where it is not. */
 void sw_json_set(struct sw_json_maker *m, struct sw_json *parent, const char *key,
                  struct sw_json *value);
 void sw_json_set_str(struct sw_json_maker *m, struct sw_json *parent, const char *key,
@@ -54,6 +55,11 @@ void sw_json_remove(struct sw_json *object, const char *key);
 /* Apply an RFC 7386 merge patch to *target, which may be replaced as a whole (a patch that is no
  * object replaces it). The patch is copied from, never kept. */
 void sw_json_merge(struct sw_json_maker *m, struct sw_json **target, const struct sw_json *patch);
+
+/* The RFC 7386 merge patch that makes `to` of `from`, a new tree; NULL when they are equal (or the maker
+ * failed). Both are objects without null members; NULL is an empty one. */
+struct sw_json *sw_json_diff(struct sw_json_maker *m, const struct sw_json *from,
+                             const struct sw_json *to);
 
 /* What a value is, for code that walks trees it did not make. NULL is null. */
 enum sw_json_type {

@@ -44,6 +44,21 @@ static void builds_objects_and_arrays_of_every_type(void **state)
                       "{\"a.b\":\"text\",\"n\":-5,\"yes\":true,\"gone\":null,\"list\":[\"x\"]}]}");
 }
 
+static void text_that_is_cut_in_a_character_becomes_valid(void **state)
+{
+    struct sw_json_maker m = { 0 };
+    sw_auto_json struct sw_json *root = sw_json_new_object(&m);
+
+    sw_json_set_str(&m, root, "whole", "a\xc3\xa4");
+    sw_json_set_str(&m, root, "cut", "a\xc3");
+    sw_json_set_str(&m, root, "bad",
+                    "\xff\xfe"
+                    "b");
+    assert_json(root, "{\"whole\":\"a\xc3\xa4\",\"cut\":\"a\xef\xbf\xbd\","
+                      "\"bad\":\"\xef\xbf\xbd\xef\xbf\xbd"
+                      "b\"}");
+}
+
 static void enters_what_is_there_and_replaces_what_has_another_type(void **state)
 {
     struct sw_json_maker m = { 0 };
@@ -94,6 +109,38 @@ static void merges_as_rfc_7386_says(void **state)
     }
 }
 
+static void a_difference_merged_gives_the_other_one(void **state)
+{
+    static const struct {
+        const char *from, *to, *patch;
+    } rows[] = {
+        { "{}", "{}", NULL },
+        { "{\"a\":{\"b\":1}}", "{\"a\":{\"b\":1}}", NULL },
+        { "{\"a\":1}", "{\"a\":2}", "{\"a\":2}" },
+        { "{\"a\":1,\"b\":2}", "{\"b\":2}", "{\"a\":null}" },
+        { "{}", "{\"a\":{\"b\":1}}", "{\"a\":{\"b\":1}}" },
+        { "{\"a\":{\"b\":1,\"c\":2}}", "{\"a\":{\"c\":3}}", "{\"a\":{\"b\":null,\"c\":3}}" },
+        { "{\"a\":[1,2]}", "{\"a\":[1]}", "{\"a\":[1]}" },
+        { "{\"a\":{\"b\":1}}", "{\"a\":\"b\"}", "{\"a\":\"b\"}" },
+        { "{\"a\":\"b\"}", "{\"a\":{\"b\":1}}", "{\"a\":{\"b\":1}}" },
+    };
+
+    for (size_t i = 0; i < SW_COUNT(rows); i++) {
+        struct sw_json_maker m = { 0 };
+        sw_auto_json struct sw_json *from = parse(rows[i].from);
+        sw_auto_json struct sw_json *to = parse(rows[i].to);
+        sw_auto_json struct sw_json *patch = sw_json_diff(&m, from, to);
+
+        if (!rows[i].patch) {
+            assert_null(patch);
+            continue;
+        }
+        assert_json(patch, rows[i].patch);
+        sw_json_merge(&m, &from, patch);
+        assert_true(sw_json_equal(from, to));
+    }
+}
+
 static void a_failed_maker_does_nothing_and_says_so(void **state)
 {
     struct sw_json_maker m = { .failed = true };
@@ -128,9 +175,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(builds_objects_and_arrays_of_every_type),
+        cmocka_unit_test(text_that_is_cut_in_a_character_becomes_valid),
         cmocka_unit_test(enters_what_is_there_and_replaces_what_has_another_type),
         cmocka_unit_test(remove_takes_a_literal_key_or_nothing),
         cmocka_unit_test(merges_as_rfc_7386_says),
+        cmocka_unit_test(a_difference_merged_gives_the_other_one),
         cmocka_unit_test(a_failed_maker_does_nothing_and_says_so),
         cmocka_unit_test(text_is_borrowed_and_only_of_strings),
     };
