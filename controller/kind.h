@@ -34,9 +34,7 @@ struct sw_kind_info {
     bool is_namespaced;
     bool has_status; /* status is written through /status, and through it only                    */
 
-    /* Fields that plans read: dotted paths, each with all that is below it, NULL at the end.
-     * metadata.name, .namespace, .uid and .resourceVersion are always kept and not listed.
-     * "a[].b" is member b of every element of the array a. */
+    /* Fields that plans read, as sw_kube_projection_compile() takes them, NULL at the end. */
     const char *const *keep;
 };
 

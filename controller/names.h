@@ -11,8 +11,8 @@
 #define SW_ANNO_IMMEDIATE SW_S "bind.immediate.requested" /* presence */
 #define SW_ANNO_RETAIN SW_S "pod.retainAfterCompletion"
 #define SW_ANNO_USE_POPULATOR SW_S "usePopulator"
-#define SW_ANNO_PREPOPULATED SW_S "prePopulated"   /* presence */
-#define SW_ANNO_POPULATED_FOR SW_S "populatedFor"  /* name of a DataVolume */
+#define SW_ANNO_PREPOPULATED SW_S "prePopulated"      /* presence */
+#define SW_ANNO_POPULATED_FOR SW_S "populatedFor"     /* name of a DataVolume */
 #define SW_ANNO_CHECK_STATIC SW_S "checkStaticVolume" /* presence */
 #define SW_ANNO_ADOPTION SW_CDI "allowClaimAdoption"
 #define SW_ANNO_PRIORITY_CLASS SW_S "pod.priorityclassname"

@@ -20,6 +20,9 @@
  *       POST object (it has apiVersion, kind and metadata). If one of that name exists already
  *       (AlreadyExists), that is no failure: the executor reads it into the cache, leaves the rest of
  *       the list alone and plans again.
+ *   {"do": "apply", "kind": K, ["namespace": NS,] "name": NAME, "object": {...}}
+ *       Server-side apply of object (field manager "slipway-controller", force): made if it is not
+ *       there, and as it says afterwards.
  *   {"do": "patch", ["id": ID,] "kind": K, ["namespace": NS,] "name": NAME, "uid": UID,
  *    ["resourceVersion": RV,] "patch": {...}}
  *       JSON merge patch (RFC 7386) of the object itself. uid, and resourceVersion where it is given,
@@ -117,15 +120,15 @@ struct sw_view {
 
 /* A DataVolume. Reads it and the claim of its name; CDIConfig; its StorageClass (and all, for the
  * default), StorageProfile; volumes of its class or reserved for its claim; pods owned by its claim (to
- * scrape); events about its claim. IDs: "create-claim", "status". */
+ * scrape); events about its claim. IDs: "create-claim". */
 SW_MUST_CHECK
 int sw_plan_datavolume(const struct sw_view *view, const char *namespace, const char *name,
                        struct sw_json **ret_actions, struct sw_err *err);
 
 /* A claim that carries an import request in its annotations (its own, or put there by the DataVolume's
- * plan): importer pod, the claim's annotations. Reads it and the DataVolume that controls it; pods that
- * it owns or that mount it; events about it; its StorageClass; CDIConfig, CDI, ConfigMaps with the
- * proxy's CA. IDs: "create-pod". */
+ * plan): importer pod, the claim's annotations. Reads it; its pod, by name, and pods that mount it; its
+ * StorageClass (and all, for the default); CDIConfig, CDI, the ConfigMap with the proxy's CA. IDs:
+ * "create-pod". */
 SW_MUST_CHECK
 int sw_plan_claim(const struct sw_view *view, const char *namespace, const char *name,
                   struct sw_json **ret_actions, struct sw_err *err);
