@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pods of manifests/pods/, compiled in: templates for controller/template.h. */
+#ifndef SW_CONTROLLER_PODS_H
+#define SW_CONTROLLER_PODS_H
+
+#include "common/json_tree.h"
+
+/* A new tree, or NULL when the maker failed. */
+struct sw_json *sw_pod_template_importer(struct sw_json_maker *m);
+
+#endif
