@@ -136,6 +136,67 @@ static void count_pending(struct sw_world *w, const struct sw_kube_change *chang
         w->n_pending += (size_t)is_pending(change->object) - is_pending(change->before);
 }
 
+/* --- What is not worth its memory ------------------------------------------------------------ */
+
+static void remove_from(struct room *room, const struct sw_json *object)
+{
+    struct sw_err err = { 0 };
+
+    if (sw_kube_cache_remove(room->cache, object, &err) < 0)
+        sw_log_debug("controller.not_fed", SW_ERR(&err));
+}
+
+static bool is_bound(const struct sw_json *claim)
+{
+    const char *phase = sw_json_text(claim, "status.phase");
+
+    return phase && strcmp(phase, "Bound") == 0;
+}
+
+/* Events are read while their claim is not bound, and a claim collects more of them than it weighs. */
+static bool is_old_news(struct sw_world *w, const struct sw_kube_change *event)
+{
+    const char *name = sw_json_text(event->object, "involvedObject.name");
+    sw_auto_json struct sw_json *claim = NULL;
+    struct sw_err err = { 0 };
+
+    return name &&
+           sw_kube_cache_get(w->rooms[SW_KIND_CLAIM].cache, event->ns, name, &claim, &err) == 1 &&
+           is_bound(claim);
+}
+
+/* A pod that mounts no claim is nobody's business here, and most pods of a cluster are like that. */
+static bool is_stranger(const struct sw_kube_change *pod)
+{
+    return !sw_json_find(pod->object, "spec.volumes");
+}
+
+static void forget_events(struct sw_world *w, const struct sw_kube_change *claim)
+{
+    struct room *events = &w->rooms[SW_KIND_EVENT];
+    struct sw_json **found = NULL;
+    struct sw_err err = { 0 };
+    size_t n = 0;
+
+    if (sw_kube_cache_list(events->cache, "involved", claim->uid, &found, &n, &err) < 0)
+        return;
+    for (size_t i = 0; i < n; i++)
+        remove_from(events, found[i]);
+    sw_kube_objects_free(found, n);
+}
+
+/* Whether the change was only a reason to forget the object. */
+static bool is_not_kept(struct room *room, const struct sw_kube_change *change)
+{
+    if (change->kind == SW_KUBE_DELETED)
+        return false;
+    if (!(room->kind == SW_KIND_EVENT && is_old_news(room->world, change)) &&
+        !(room->kind == SW_KIND_POD && is_stranger(change)))
+        return false;
+    remove_from(room, change->object);
+    return true;
+}
+
 static void on_change(void *ctx, const struct sw_kube_change *change)
 {
     struct room *room = ctx;
@@ -150,6 +211,10 @@ static void on_change(void *ctx, const struct sw_kube_change *change)
         .before = change->before,
     };
 
+    if (is_not_kept(room, change))
+        return;
+    if (room->kind == SW_KIND_CLAIM && (c.is_deleted || is_bound(c.object)) && !is_bound(c.before))
+        forget_events(w, change);
     if (room->kind == SW_KIND_DATA_VOLUME)
         count_pending(w, change);
     if (c.is_deleted && room->kind == SW_KIND_DATA_VOLUME)

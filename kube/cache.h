@@ -46,7 +46,7 @@ struct sw_kube_cache_config {
     void *ctx;
     /* After the cache has changed; not when nothing but the resourceVersion is new. An object that
      * was deleted and made again under its name while nobody looked is DELETED and then ADDED. May
-     * read and feed this cache. NULL: nobody wants to know. */
+     * read, feed and remove from this cache. NULL: nobody wants to know. */
     void (*on_change)(void *ctx, const struct sw_kube_change *change);
 };
 
