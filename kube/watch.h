@@ -5,8 +5,10 @@
  *          leaves it at the end
  *   WATCH  from the list's resourceVersion, with bookmarks, for a random time between timeout_min_s
  *          and timeout_max_s; a stream that ends is opened again at once from the last resourceVersion
- *   410    as an HTTP status or as an ERROR event: LIST again
- *   else   a failure of either: again after a back-off of 100 ms, doubling up to 30 s, +-20 %
+ *   410    as an HTTP status or as an ERROR event: LIST again, without waiting
+ *   else   a failure of either: again after a back-off of 100 ms, doubling up to 30 s, +-20 %, or after
+ *          Retry-After when that is longer. A list goes on with the page that failed, a watch from the
+ *          last version; only what is no JSON, or too large, makes a watch LIST again
  *
  * An event is one whole JSON text of at most max_event bytes or a failure, never a part of one. */
 #ifndef SW_KUBE_WATCH_H
@@ -41,7 +43,8 @@ struct sw_kube_watch_config {
 SW_MUST_CHECK
 int sw_kube_watch_open(struct sw_kube_client *client, const struct sw_kube_watch_config *config,
                        struct sw_kube_watch **ret, struct sw_err *err);
-void sw_kube_watch_close(struct sw_kube_watch *watch); /* accepts NULL */
+/* Not from inside on_synced, on_failure or the cache's on_change (assert). NULL is fine. */
+void sw_kube_watch_close(struct sw_kube_watch *watch);
 
 bool sw_kube_watch_is_synced(const struct sw_kube_watch *watch);
 
