@@ -8,6 +8,13 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+/* zlib's windowBits: a deflate stream alone, and one in a zlib wrapper. */
+#define BARE (-15)
+#define WRAPPED 15
+
+/* In front of a VMDK grain: the sector of the disk (8 bytes), the length of the data (4). */
+#define VMDK_MARKER 12
+
 struct sw_inflater {
     struct libdeflate_decompressor *fast; /* NULL on the portable path */
     z_stream z;
@@ -23,7 +30,7 @@ int sw_inflater_open(enum sw_inflate_path path, struct sw_inflater **ret, struct
         return sw_err_set(err, SW_ERR_INTERNAL, "inflate: out of memory");
     if (path == SW_INFLATE_FAST)
         f->fast = libdeflate_alloc_decompressor();
-    f->has_z = inflateInit2(&f->z, -15) == Z_OK;
+    f->has_z = inflateInit2(&f->z, BARE) == Z_OK;
     f->zstd = ZSTD_createDCtx();
     if ((path == SW_INFLATE_FAST && !f->fast) || !f->has_z || !f->zstd) {
         sw_inflater_close(f);
@@ -53,12 +60,12 @@ static int short_output(const char *codec, size_t got, size_t want, struct sw_er
 
 /* A window of 32 KiB where QEMU asks for 4 KiB: in a single call into one buffer zlib finds every
  * distance in the output itself, so the window size decides nothing. */
-static int inflate_zlib(z_stream *z, struct sw_span in, uint8_t *out, size_t out_len,
-                        struct sw_err *err)
+static int inflate_zlib(z_stream *z, int window_bits, struct sw_span in, uint8_t *out,
+                        size_t out_len, struct sw_err *err)
 {
     int ret;
 
-    if (inflateReset(z) != Z_OK)
+    if (inflateReset2(z, window_bits) != Z_OK)
         return sw_err_set(err, SW_ERR_INTERNAL, "inflate: zlib cannot be reset");
     z->next_in = (Bytef *)in.p;
     z->avail_in = (uInt)sw_min_u64(in.n, SW_GIB);
@@ -83,7 +90,25 @@ static int inflate_deflate(struct sw_inflater *f, struct sw_span in, uint8_t *ou
     if (f->fast && libdeflate_deflate_decompress(f->fast, in.p, in.n, out, out_len, NULL) ==
                        LIBDEFLATE_SUCCESS)
         return 0;
-    return inflate_zlib(&f->z, in, out, out_len, err);
+    return inflate_zlib(&f->z, BARE, in, out, out_len, err);
+}
+
+/* A stream that gives more than is wanted is told apart from a corrupt one by zlib: the last grain of a
+ * disk may be a whole one. */
+static int inflate_grain(struct sw_inflater *f, struct sw_span in, uint8_t *out, size_t out_len,
+                         struct sw_err *err)
+{
+    uint32_t size = in.n >= VMDK_MARKER ? sw_le32(in.p + 8) : 0;
+
+    if (!size || size > in.n - VMDK_MARKER)
+        return sw_err_set(err, SW_ERR_BAD_DATA,
+                          "the marker of a grain says that it has %u bytes; it has room for %zu",
+                          size, in.n < VMDK_MARKER ? 0 : in.n - VMDK_MARKER);
+    in = (struct sw_span){ in.p + VMDK_MARKER, size };
+    if (f->fast &&
+        libdeflate_zlib_decompress(f->fast, in.p, in.n, out, out_len, NULL) == LIBDEFLATE_SUCCESS)
+        return 0;
+    return inflate_zlib(&f->z, WRAPPED, in, out, out_len, err);
 }
 
 static int zstd_error(size_t code, struct sw_err *err)
@@ -138,5 +163,7 @@ int sw_inflate(struct sw_inflater *f, enum sw_codec codec, struct sw_span in, ui
         return short_output(codec == SW_CODEC_ZSTD ? "zstd" : "deflate", 0, out_len, err);
     if (codec == SW_CODEC_ZSTD)
         return inflate_zstd(f->zstd, in, out, out_len, err);
+    if (codec == SW_CODEC_VMDK)
+        return inflate_grain(f, in, out, out_len, err);
     return inflate_deflate(f, in, out, out_len, err);
 }

@@ -8,6 +8,8 @@
  *            asked: QEMU takes zlib's Z_BUF_ERROR for success when no room is left.
  *   zstd     frames are decoded one after the other until the output is exactly full, and the last
  *            one must end there. Skippable frames are skipped.
+ *   vmdk     a marker with the length of the zlib stream behind it, which is decoded as deflate is;
+ *            a wrong Adler-32 is an error.
  *
  * The input may go on behind the data (the size of a cluster is known to the sector only).
  * Sources: RFC 1951, RFC 8878, QEMU docs/interop/qcow2 "Compressed Clusters Descriptor". */
@@ -30,7 +32,7 @@ SW_MUST_CHECK
 int sw_inflater_open(enum sw_inflate_path path, struct sw_inflater **ret, struct sw_err *err);
 
 /* Decode `in` into exactly out_len bytes at out; out_len is 1 to 2^30. On failure out holds
- * anything. codec is SW_CODEC_DEFLATE or SW_CODEC_ZSTD.
+ * anything. codec is any but SW_CODEC_NONE.
  * -1 with SW_ERR_BAD_DATA (corrupt, or fewer or more bytes came out; the message tells which) or
  * SW_ERR_UNSUPPORTED (a zstd frame that needs a dictionary). */
 SW_MUST_CHECK

@@ -31,6 +31,7 @@ enum sw_codec {
     SW_CODEC_NONE,    /* the bytes as they are: file_len == guest_len            */
     SW_CODEC_DEFLATE, /* one raw deflate stream (RFC 1951), garbage may follow it */
     SW_CODEC_ZSTD,    /* one zstd frame (RFC 8878), garbage may follow it         */
+    SW_CODEC_VMDK,    /* a VMDK grain: marker of 12 bytes, zlib stream, garbage    */
 };
 
 /* "The bytes [file_off, file_off + file_len) of the image file, decoded with codec, are the bytes
@@ -133,7 +134,6 @@ enum sw_format {
     SW_FORMAT_VMDK,
     SW_FORMAT_VDI,
     SW_FORMAT_VHD, /* dynamic: begins with the copy of its footer */
-    SW_FORMAT_VHDX,
     SW_FORMAT_QED,
     SW_FORMAT_PARALLELS,
     SW_FORMAT_VHD_FIXED,  /* raw with a footer behind it                          */

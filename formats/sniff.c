@@ -4,6 +4,7 @@
 
 #include "formats/reader.h"
 #include "formats/vhd.h"
+#include "formats/vmdk.h"
 
 #define QEMU_IMG "convert it with 'qemu-img convert -O qcow2'"
 
@@ -15,6 +16,7 @@ static const struct {
     enum sw_format format;
 } known[] = {
     { 0, 4, "QFI\xfb", SW_FORMAT_QCOW2 },
+    { 0, 4, "KDMV", SW_FORMAT_VMDK },
     { 0x40, 4, "\x7f\x10\xda\xbe", SW_FORMAT_VDI },
     { 0, 8, "conectix", SW_FORMAT_VHD },
     { 0, 4, "QED\0", SW_FORMAT_QED },
@@ -33,10 +35,8 @@ static const struct {
     const char *advice;
 } refused[] = {
     { 0, 8, "QFI\xfb\0\0\0\1", "qcow version 1 image", QEMU_IMG },
-    { 0, 4, "KDMV", "VMDK", QEMU_IMG },
+    { 0, 8, "\xbe\xba\xfe\xca\0\0\0\0", "VMDK (SE sparse)", QEMU_IMG },
     { 0, 4, "COWD", "VMDK (ESX COW)", QEMU_IMG },
-    { 0, 21 - 3, "# Disk DescriptorF", "VMDK descriptor",
-      "import the extent file it names instead" },
     { 0, 8, "vhdxfile", "VHDX", QEMU_IMG },
     { 0, 6, "LUKS\xba\xbe", "LUKS container", "decrypt it first, or force it with --format raw" },
     { 0, 18, "Bochs Virtual HD I", "Bochs image", QEMU_IMG },
@@ -88,6 +88,8 @@ static int refuse_markup(struct sw_span head, struct sw_err *err)
 
 int sw_format_sniff(struct sw_span head, enum sw_format *ret, struct sw_err *err)
 {
+    if (has_magic(head, 0, SW_VMDK_DESCRIPTOR_MAGIC, sizeof(SW_VMDK_DESCRIPTOR_MAGIC) - 1))
+        return sw_vmdk_refuse_descriptor(head, err);
     for (size_t i = 0; i < SW_COUNT(refused); i++) {
         if (has_magic(head, refused[i].offset, refused[i].magic, refused[i].len))
             return sw_err_set(err, SW_ERR_UNSUPPORTED,
@@ -143,6 +145,7 @@ static const struct {
     [SW_FORMAT_AUTO] = { "auto", NULL },
     [SW_FORMAT_RAW] = { "raw", sw_raw_open },
     [SW_FORMAT_QCOW2] = { "qcow2", sw_qcow2_open },
+    [SW_FORMAT_VMDK] = { "vmdk", sw_vmdk_open },
     [SW_FORMAT_VDI] = { "vdi", sw_vdi_open },
     [SW_FORMAT_VHD] = { "vhd", sw_vhd_open },
     [SW_FORMAT_QED] = { "qed", sw_qed_open },
@@ -165,9 +168,9 @@ int sw_format_parse(const char *name, enum sw_format *ret, struct sw_err *err)
             return 0;
         }
     }
-    return sw_err_set(err, SW_ERR_USAGE,
-                      "unknown format '%.32s': use auto, raw, qcow2, vdi, vhd, qed or parallels",
-                      name);
+    return sw_err_set(
+        err, SW_ERR_USAGE,
+        "unknown format '%.32s': use auto, raw, qcow2, vmdk, vdi, vhd, qed or parallels", name);
 }
 
 int sw_reader_open(enum sw_format format, const struct sw_limits *limits, uint64_t file_size,

@@ -13,15 +13,18 @@ import imagelib  # noqa: E402
 EXTRA = {"parallels": {"old": dict(layout="reverse", ext=False)},
          "vhd": {"tiny-blocks": dict(layout="usual", block=512, size=3 * 512, used=(0, 2))},
          "vdi": {"static": dict(layout="usual", type=2, used=range(41))},
+         "vmdk": {"zero-grains": dict(layout="usual", flags=5, version=2)},
          "qed": {"two-tables": dict(layout="reverse", table_size=2)}}
 
 
 def main():
     root = sys.argv[1] if len(sys.argv) > 1 else HERE
     for kind, layouts in imagelib.LAYOUTS.items():
-        folder = os.path.join(root, "vhd" if kind == "vhd_fixed" else kind)
+        format_name, _, variant = kind.partition("_")
+        folder = os.path.join(root, format_name)
         os.makedirs(folder, exist_ok=True)
-        seeds = {("fixed" if kind == "vhd_fixed" else name): dict(layout=name) for name in layouts}
+        seeds = {variant if variant and len(layouts) == 1 else f"{variant}-{name}" if variant else name:
+                 dict(layout=name) for name in layouts}
         for name, how in {**seeds, **EXTRA.get(kind, {})}.items():
             with open(os.path.join(folder, name), "wb") as f:
                 f.write(imagelib.build(kind, **how))

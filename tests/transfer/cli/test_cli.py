@@ -167,14 +167,14 @@ class Import(Case):
 
     def test_exit_codes_follow_the_kind_of_error(self):
         good = self.write("good.raw", DISK)
-        self.write("x.vmdk", b"KDMV" + bytes(4096))
+        self.write("x.bochs", b"Bochs Virtual HD Image" + bytes(4096))
         table = (
             (2, "usage", ["import", "--size", "1Q", good, self.path("t")]),
             (5, "not_found", ["import", self.url + "gone", self.path("t")]),
             (4, "denied", ["import", self.url + "secret", self.path("t")]),
             (6, "bad_data", ["import", "--checksum", "md5:" + "0" * 32, good, self.path("t")]),
             (6, "bad_data", ["import", "--expect-arch", "riscv64", good, self.path("t")]),
-            (7, "unsupported", ["import", self.path("x.vmdk"), self.path("t")]),
+            (7, "unsupported", ["import", self.path("x.bochs"), self.path("t")]),
             (8, "no_space", ["import", "--size", "1Mi", good, self.path("t")]),
             (5, "not_found", ["import", good, self.path("no/such/dir/t")]),
         )
