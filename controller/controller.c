@@ -6,6 +6,8 @@
 
 #include "common/log.h"
 #include "controller/controller_int.h"
+#include "controller/keys.h"
+#include "controller/names.h"
 
 #define LEASE_NAME "cdi-controller-leader-election-helper" /* operator-deploy.md 5 */
 #define NS_DEFAULT "cdi"
@@ -44,11 +46,21 @@ static void on_lease_failure(void *ctx SW_UNUSED, const struct sw_err *err)
     sw_log_warn("controller.lease_failed", SW_ERR(err));
 }
 
+/* Nothing has to change for it to be missing. */
+static void plan_installation(struct sw_controller *c)
+{
+    char key[SW_KEY_MAX];
+
+    sw_key_print(SW_PLAN_CDI, NULL, SW_CDI_NAME, key);
+    sw_workqueue_add_after(c->queue, key, sw_now_ns(), 0);
+}
+
 static void on_synced(void *ctx)
 {
     struct sw_controller *c = ctx;
 
     sw_log_info("controller.synced", SW_MS("ms", sw_now_ns() - c->began_ns));
+    plan_installation(c);
     decide(c);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/json_tree.h"
+#include "controller/names.h"
 
 #define POPULATED_FOR "cdi.kubevirt.io/storage.populatedFor"
 
@@ -166,6 +167,8 @@ void sw_keys_of_change(const struct sw_keys_change *c, const struct sw_keys_sink
         break;
     case SW_KIND_CDI:
         add(sink, SW_PLAN_CDI, NULL, c->name);
+        if (c->is_deleted && strcmp(c->name, SW_CDI_NAME) != 0)
+            add(sink, SW_PLAN_CDI, NULL, SW_CDI_NAME);
         add(sink, SW_PLAN_STORAGE_PROFILE, NULL, NULL);
         break;
     case SW_KIND_CONFIG_MAP:

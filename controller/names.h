@@ -70,6 +70,7 @@
 #define SW_LABEL_PART_OF "app.kubernetes.io/part-of"
 #define SW_LABEL_VERSION "app.kubernetes.io/version"
 
+#define SW_CDI_NAME "cdi"
 #define SW_CONFIG_NAME "config"
 #define SW_METRICS_PORT 8443
 #define SW_PROGRESS_METRIC "kubevirt_cdi_import_progress_total"

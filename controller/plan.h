@@ -140,7 +140,8 @@ int sw_plan_storage_profile(const struct sw_view *view, const char *name,
                             struct sw_json **ret_actions, struct sw_err *err);
 
 /* The CDI object of that name and the CDIConfig "config", which follows its spec.config. Reads both and
- * all StorageClasses. */
+ * all StorageClasses. With the name "cdi" it also makes that object when there is none of any name, so
+ * that key is planned once at the start, and when a CDI object goes. */
 SW_MUST_CHECK
 int sw_plan_cdi(const struct sw_view *view, const char *name, struct sw_json **ret_actions,
                 struct sw_err *err);

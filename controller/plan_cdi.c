@@ -9,6 +9,7 @@
 #include "controller/draft.h"
 #include "controller/names.h"
 #include "controller/object.h"
+#include "controller/pods.h"
 #include "controller/quantity.h"
 
 #define DEFAULT_OVERHEAD "0.06"
@@ -193,6 +194,14 @@ static void plan_status(struct cdi *c)
         sw_act_patch_status(c->p, SW_KIND_CDI, c->obj, patch);
 }
 
+/* kubectl applies no object of a kind that the same file defines, so the one of a fresh installation is
+ * made here. One that somebody made, under whatever name, is as good. */
+static void create_cdi(struct sw_draft *p)
+{
+    if (sw_json_length(sw_draft_list(p, SW_KIND_CDI, SW_INDEX_ALL, "")) == 0)
+        sw_act_create(p, NULL, SW_KIND_CDI, sw_object_template_cdi(&p->m));
+}
+
 int sw_plan_cdi(const struct sw_view *view, const char *name, struct sw_json **ret_actions,
                 struct sw_err *err)
 {
@@ -204,6 +213,8 @@ int sw_plan_cdi(const struct sw_view *view, const char *name, struct sw_json **r
         .obj = sw_draft_get(&p, SW_KIND_CDI, NULL, name),
         .config = sw_cluster_config(&p),
     };
+    if (!c.obj && strcmp(name, SW_CDI_NAME) == 0)
+        create_cdi(&p);
     /* A second CDI object is a mistake that the first must not suffer from. */
     if (sw_object_uid(c.obj) && !sw_object_is_deleting(c.obj) &&
         sw_text_equal(sw_object_name(sw_cluster_cdi(&p)), name) && !take_authority(&c)) {

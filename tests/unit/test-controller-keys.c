@@ -118,6 +118,7 @@ static const struct row rows[] = {
     { SW_KIND_SNAPSHOT_CLASS, NULL, "{}", "StorageProfile *" },
     { SW_KIND_CDI_CONFIG, "{}", "{}", "CDI *, DataVolume *, PersistentVolumeClaim *" },
     { SW_KIND_CDI, NULL, "{}", "CDI x, StorageProfile *" },
+    { SW_KIND_CDI, "{}", NULL, "CDI x, CDI cdi, StorageProfile *" },
     { SW_KIND_CONFIG_MAP, NULL, "{}", "PersistentVolumeClaim *" },
 };
 
