@@ -88,7 +88,7 @@ static void on_progress(void *ctx, const char *key)
 
 static void on_watch_failure(void *ctx SW_UNUSED, const char *kind, const struct sw_err *err)
 {
-    sw_log_warn("controller.watch_failed", SW_STR("kind", kind), SW_ERR(err));
+    sw_log_warn("controller.watch_failed", SW_STR("of", kind), SW_ERR(err));
 }
 
 static void on_event_failure(void *ctx SW_UNUSED, const struct sw_err *err)

@@ -229,7 +229,7 @@ static void undisturbed_it_needs_few_requests(void **state)
     check_end(&w, 0);
     /* A bound that notices a plan that writes without need: 3 DataVolumes with their claims, pods,
      * annotations, states and events, and the storage profile and CDI objects. */
-    print_message("%llu requests\n", (unsigned long long)fake_kube_requests(w.rig.server));
+    print_message("# %llu requests\n", (unsigned long long)fake_kube_requests(w.rig.server));
     assert_in_range(fake_kube_requests(w.rig.server), 20, 120);
     end(&w);
 }
