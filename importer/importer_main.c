@@ -58,20 +58,20 @@ static int fail(const struct importer *im, const char *prefix, const struct sw_e
 {
     sw_autobuf struct sw_buf plain = SW_BUF_INIT(SW_TERMINATION_MAX);
     sw_autobuf struct sw_buf text = SW_BUF_INIT(SW_TERMINATION_MAX);
-    bool is_final = sw_is_checksum_mismatch(err);
+    const char *final = sw_termination_final(err);
 
     sw_termination_failure(&plain, prefix, err, im->progress.guest_size, im->volume.available);
     sw_log_error("importer.failed", SW_STR("msg", sw_buf_str(&plain)),
                  SW_STR("kind", sw_err_kind_name(err->kind)));
-    if (is_final)
-        sw_termination_fatal(&text, sw_buf_str(&plain));
+    if (final)
+        sw_termination_fatal(&text, final, sw_buf_str(&plain));
     else
         sw_buf_puts(&text, sw_buf_str(&plain));
     if (write_message(im, &text) < 0)
         return 1;
     if (err->kind == SW_ERR_CANCELLED)
         return EXIT_SIGTERM;
-    return is_final ? 0 : 1;
+    return final ? 0 : 1;
 }
 
 /* An error of the set-up, which by contract leaves no termination message: the log has it. */

@@ -28,19 +28,36 @@ void sw_termination_success(struct sw_buf *out, bool is_blank, bool preallocated
     sw_json_end(&w);
 }
 
-void sw_termination_fatal(struct sw_buf *out, const char *message)
+void sw_termination_fatal(struct sw_buf *out, const char *reason, const char *message)
 {
     struct sw_json_writer w;
 
     sw_json_writer_init(&w, out);
     sw_json_begin_object(&w, NULL);
     sw_json_put_str(&w, "message", message);
+    sw_json_put_bool(&w, "fatal", true);
+    sw_json_put_str(&w, "reason", reason);
     sw_json_end(&w);
 }
 
-bool sw_is_checksum_mismatch(const struct sw_err *err)
+/* By kind and by the words of the one place that says so: a kind of its own would have to be told apart
+ * from other bad data by everybody who decides about retries. */
+const char *sw_termination_final(const struct sw_err *err)
 {
-    return err->kind == SW_ERR_BAD_DATA && strstr(err->msg, "checksum mismatch");
+    static const struct {
+        enum sw_err_kind kind;
+        const char *words, *reason;
+    } rows[] = {
+        { SW_ERR_BAD_DATA, "checksum mismatch", "ChecksumError" },
+        { SW_ERR_BAD_DATA, "expected a disk that boots on ", "ArchitectureMismatch" },
+        { SW_ERR_BAD_DATA, "expected a bootable ", "ArchitectureMismatch" },
+        { SW_ERR_DENIED, "no valid OpenPGP signature", "SignatureError" },
+    };
+
+    for (size_t i = 0; i < SW_COUNT(rows); i++)
+        if (err->kind == rows[i].kind && strstr(err->msg, rows[i].words))
+            return rows[i].reason;
+    return NULL;
 }
 
 /* Go's spelling of the errno, which the controller looks for; NULL for others. */

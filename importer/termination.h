@@ -23,8 +23,9 @@ struct sw_termination_label {
 void sw_termination_success(struct sw_buf *out, bool is_blank, bool preallocated,
                             const struct sw_termination_label *labels, size_t n_labels);
 
-/* {"message":"..."}: what a digest mismatch ends with, so that the controller does not retry. */
-void sw_termination_fatal(struct sw_buf *out, const char *message);
+/* {"message":"...","fatal":true,"reason":"..."}: what a failure ends with that no other attempt can
+ * cure. The reference's controller knows only the message, and only that of a wrong digest. */
+void sw_termination_fatal(struct sw_buf *out, const char *reason, const char *message);
 
 /* The plain text of a failure. `guest_size` (0: unknown) and `available` (bytes) are named when the
  * disk does not fit: the controller recognises these failures by fixed phrases, which are put here
@@ -32,8 +33,10 @@ void sw_termination_fatal(struct sw_buf *out, const char *message);
 void sw_termination_failure(struct sw_buf *out, const char *prefix, const struct sw_err *err,
                             uint64_t guest_size, uint64_t available);
 
-/* Whether an error is a digest mismatch, which is final. */
-bool sw_is_checksum_mismatch(const struct sw_err *err);
+/* The reason of an error that is final: "ChecksumError" (the bytes are not those that were asked for),
+ * "SignatureError" (nobody we trust signed them), "ArchitectureMismatch" (the disk does not boot where it
+ * is meant to); NULL when the same may work the next time. */
+const char *sw_termination_final(const struct sw_err *err);
 
 /* Write the first line of `text` to `path` (created with mode 0600 when it is not there; the kubelet
  * has bound a file there, so it is written in place). A longer text than SW_TERMINATION_MAX is cut.

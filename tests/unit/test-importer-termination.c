@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/fileio.h"
+#include "formats/bootcheck.h"
 
 static void success_is_the_contracts_json(void **state)
 {
@@ -58,16 +59,43 @@ static void lack_of_space_is_said_in_the_controllers_words(void **state)
                         "available storage 8. A larger PVC is required");
 }
 
-static void only_a_wrong_digest_is_final(void **state)
+static void only_what_no_retry_can_cure_is_final(void **state)
 {
     struct sw_err err = { 0 };
 
     sw_err_set(&err, SW_ERR_BAD_DATA, "checksum validation failed: checksum mismatch: expected a");
-    assert_true(sw_is_checksum_mismatch(&err));
+    assert_string_equal(sw_termination_final(&err), "ChecksumError");
+    sw_err_set(&err, SW_ERR_DENIED, "signature of the image: no valid OpenPGP signature: x");
+    assert_string_equal(sw_termination_final(&err), "SignatureError");
     sw_err_set(&err, SW_ERR_BAD_DATA, "qcow2: corrupt");
-    assert_false(sw_is_checksum_mismatch(&err));
+    assert_null(sw_termination_final(&err));
     sw_err_set(&err, SW_ERR_NOT_FOUND, "checksum mismatch");
-    assert_false(sw_is_checksum_mismatch(&err));
+    assert_null(sw_termination_final(&err));
+}
+
+/* The words are those of formats/bootcheck.c. */
+static void a_disk_for_another_architecture_is_final(void **state)
+{
+    struct sw_bootinfo info = { .checked = false };
+    struct sw_err err = { 0 };
+
+    assert_int_equal(sw_bootcheck_expect(&info, "riscv64", &err), -1);
+    assert_string_equal(sw_termination_final(&err), "ArchitectureMismatch");
+    info.checked = true;
+    assert_int_equal(sw_bootcheck_expect(&info, "riscv64", &err), -1);
+    assert_string_equal(sw_termination_final(&err), "ArchitectureMismatch");
+    memcpy(info.archs, "x86_64", sizeof("x86_64"));
+    assert_int_equal(sw_bootcheck_expect(&info, "riscv64", &err), -1);
+    assert_string_equal(sw_termination_final(&err), "ArchitectureMismatch");
+}
+
+static void the_end_is_json_with_its_reason(void **state)
+{
+    sw_autobuf struct sw_buf out = SW_BUF_INIT(SW_TERMINATION_MAX);
+
+    sw_termination_fatal(&out, "ChecksumError", "a \"b\"");
+    assert_string_equal(
+        out.p, "{\"message\":\"a \\\"b\\\"\",\"fatal\":true,\"reason\":\"ChecksumError\"}");
 }
 
 static void the_file_holds_the_first_line_only(void **state)
@@ -98,7 +126,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(success_is_the_contracts_json),
         cmocka_unit_test(lack_of_space_is_said_in_the_controllers_words),
-        cmocka_unit_test(only_a_wrong_digest_is_final),
+        cmocka_unit_test(only_what_no_retry_can_cure_is_final),
+        cmocka_unit_test(a_disk_for_another_architecture_is_final),
+        cmocka_unit_test(the_end_is_json_with_its_reason),
         cmocka_unit_test(the_file_holds_the_first_line_only),
     };
 

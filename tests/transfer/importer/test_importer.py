@@ -329,6 +329,7 @@ class Failure(Case):
     def test_wrong_checksum_is_final_and_leaves_nothing(self):
         pod = self.pod(IMPORTER_CHECKSUM="md5:" + "0" * 32)
         self.expect(pod, 0, "checksum mismatch")
+        self.assertEqual(json.loads(pod.message())["reason"], "ChecksumError")
         self.assertTrue(json.loads(pod.message())["message"].startswith(
             "Unable to process data: checksum validation failed: checksum mismatch: expected md5:"))
         self.assertFalse(os.path.exists(pod.disk))
@@ -370,7 +371,9 @@ class Failure(Case):
 
     def test_wrong_architecture_stays_invisible(self):
         pod = self.pod(SLIPWAY_EXPECT_ARCH="riscv64")
-        self.expect(pod, 1, "riscv64")
+        self.expect(pod, 0, "riscv64")
+        said = json.loads(pod.message())
+        self.assertEqual((said["fatal"], said["reason"]), (True, "ArchitectureMismatch"))
         self.assertFalse(os.path.exists(pod.disk))
 
 
