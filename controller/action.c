@@ -5,9 +5,11 @@
 #include <string.h>
 
 static const char *const names[SW_DO_COUNT_] = {
-    [SW_DO_CREATE] = "create",   [SW_DO_PATCH] = "patch", [SW_DO_PATCH_STATUS] = "patchStatus",
-    [SW_DO_DELETE] = "delete",   [SW_DO_EVENT] = "event", [SW_DO_SCRAPE] = "scrape",
-    [SW_DO_REQUEUE] = "requeue", [SW_DO_RETRY] = "retry",
+    [SW_DO_CREATE] = "create", [SW_DO_APPLY] = "apply",
+    [SW_DO_PATCH] = "patch",   [SW_DO_PATCH_STATUS] = "patchStatus",
+    [SW_DO_DELETE] = "delete", [SW_DO_EVENT] = "event",
+    [SW_DO_SCRAPE] = "scrape", [SW_DO_REQUEUE] = "requeue",
+    [SW_DO_RETRY] = "retry",
 };
 
 const char *sw_action_do_name(enum sw_action_do what)
@@ -57,13 +59,14 @@ static int parse_target(const struct sw_json *json, struct sw_action *a, struct 
 
 static int parse_write(const struct sw_json *json, struct sw_action *a, struct sw_err *err)
 {
-    const char *body = a->what == SW_DO_CREATE ? "object" : "patch";
+    bool is_whole = a->what == SW_DO_CREATE || a->what == SW_DO_APPLY;
+    const char *body = is_whole ? "object" : "patch";
 
     if (parse_target(json, a, err) < 0)
         return -1;
     a->id = sw_json_member_text(json, "id");
     a->resource_version = sw_json_member_text(json, "resourceVersion");
-    if (a->what != SW_DO_CREATE && need(json, a, "uid", &a->uid, err) < 0)
+    if (!is_whole && need(json, a, "uid", &a->uid, err) < 0)
         return -1;
     if (a->what == SW_DO_DELETE)
         return 0;
@@ -105,6 +108,7 @@ int sw_action_parse(const struct sw_json *json, struct sw_action *ret, struct sw
     }
     switch (ret->what) {
     case SW_DO_CREATE:
+    case SW_DO_APPLY:
     case SW_DO_PATCH:
     case SW_DO_PATCH_STATUS:
     case SW_DO_DELETE:
@@ -169,6 +173,7 @@ int sw_action_request(const struct sw_action *a, const char *now, struct sw_buf 
     assert(a->what <= SW_DO_DELETE);
     *ret = (struct sw_kube_request){
         .verb = a->what == SW_DO_CREATE   ? SW_KUBE_CREATE
+                : a->what == SW_DO_APPLY  ? SW_KUBE_APPLY
                 : a->what == SW_DO_DELETE ? SW_KUBE_DELETE
                                           : SW_KUBE_MERGE_PATCH,
         .where = { .resource = sw_kind_resource(a->kind),
@@ -182,6 +187,10 @@ int sw_action_request(const struct sw_action *a, const char *now, struct sw_buf 
     if (a->what == SW_DO_DELETE) {
         ret->propagation = "Background";
         return 0;
+    }
+    if (a->what == SW_DO_APPLY) {
+        ret->field_manager = "slipway-controller";
+        ret->is_forced = true;
     }
     put_body(body, a->body, now);
     if (sw_buf_check(body, "the request's body", err) < 0)

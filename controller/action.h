@@ -10,6 +10,7 @@
 
 enum sw_action_do {
     SW_DO_CREATE,
+    SW_DO_APPLY,
     SW_DO_PATCH,
     SW_DO_PATCH_STATUS,
     SW_DO_DELETE,
@@ -29,7 +30,7 @@ struct sw_action {
     const char *id;
     enum sw_kind kind; /* create to event */
     const char *ns, *name, *uid, *resource_version;
-    const struct sw_json *body;               /* create: the object; patches: the patch */
+    const struct sw_json *body;               /* create, apply: the object; patches: the patch */
     const char *type, *reason, *message;      /* event                                  */
     const char *address, *metric, *owner_uid; /* scrape                                 */
     uint64_t port;
@@ -44,7 +45,7 @@ int sw_action_parse(const struct sw_json *json, struct sw_action *ret, struct sw
 /* The resource of a kind, as kube/ wants it: constant data. */
 const struct sw_kube_resource *sw_kind_resource(enum sw_kind kind);
 
-/* The request for one of the first four. Its body is appended to `body`, to which *ret points
+/* The request for one of those up to SW_DO_DELETE. Its body is appended to `body`, to which *ret points
  * afterwards, with "$now" replaced by `now` (RFC 3339) where it is the value of a member whose name
  * ends in "Time". ctx and on_done are the caller's to fill. -1: the body does not fit. */
 SW_MUST_CHECK

@@ -201,10 +201,11 @@ static bool is_gone_or_other(const struct sw_kube_answer *answer)
     return answer->status == 404 || answer->status == 409;
 }
 
-/* A deletion is answered with the object as it waits for its end, or with a Status. */
+/* A deletion is answered with the object as it waits for its end, or with a Status. What is applied is
+ * not watched where it lies. */
 static bool is_news(const struct sw_action *a, const struct sw_kube_answer *answer)
 {
-    return answer->object &&
+    return answer->object && a->what != SW_DO_APPLY &&
            (a->what != SW_DO_DELETE || sw_json_text(answer->object, "metadata.deletionTimestamp"));
 }
 

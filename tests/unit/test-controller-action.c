@@ -42,6 +42,9 @@ static void each_write_becomes_its_request(void **state)
                    "\"name\":\"x\",\"object\":{\"kind\":\"PersistentVolumeClaim\"}}",
                    "2 /api/v1/namespaces/a/persistentvolumeclaims uid= rv= "
                    "{\"kind\":\"PersistentVolumeClaim\"}");
+    expect_request("{\"do\":\"apply\",\"kind\":\"ConfigMap\",\"namespace\":\"a\",\"name\":\"x\","
+                   "\"object\":{\"kind\":\"ConfigMap\"}}",
+                   "6 /api/v1/namespaces/a/configmaps/x uid= rv= {\"kind\":\"ConfigMap\"}");
     expect_request("{\"do\":\"patch\",\"kind\":\"DataVolume\",\"namespace\":\"a\",\"name\":\"x\","
                    "\"uid\":\"u\",\"resourceVersion\":\"7\",\"patch\":{\"a\":null}}",
                    "4 /apis/cdi.kubevirt.io/v1beta1/namespaces/a/datavolumes/x uid=u rv=7 "
@@ -105,6 +108,7 @@ static void what_is_incomplete_is_refused(void **state)
         "{\"do\":\"dance\"}",
         "{\"do\":\"create\",\"kind\":\"Pod\",\"name\":\"x\",\"object\":{}}",
         "{\"do\":\"create\",\"kind\":\"Pod\",\"namespace\":\"a\",\"name\":\"x\"}",
+        "{\"do\":\"apply\",\"kind\":\"ConfigMap\",\"namespace\":\"a\",\"name\":\"x\"}",
         "{\"do\":\"create\",\"kind\":\"Secret\",\"namespace\":\"a\",\"name\":\"x\",\"object\":{}}",
         "{\"do\":\"patch\",\"kind\":\"Pod\",\"namespace\":\"a\",\"name\":\"x\",\"patch\":{}}",
         "{\"do\":\"patch\",\"kind\":\"Pod\",\"namespace\":\"a\",\"name\":\"x\",\"uid\":\"u\","
