@@ -332,9 +332,10 @@ static void watch_pod(struct claim *c)
     sw_claim_observe(c->pod, &o);
     if (o.message.failed)
         c->p->m.failed = true;
-    if (o.is_oom)
+    bool is_being_bound = !is_bound(c) && !o.is_unschedulable;
+    if (!is_being_bound && o.is_oom)
         restart_with_direct_io(c);
-    else if ((is_bound(c) || o.is_unschedulable) && is_news(c, &o))
+    else if (!is_being_bound && is_news(c, &o))
         follow(c, &o);
     sw_observation_done(&o);
 }
