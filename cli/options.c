@@ -20,7 +20,7 @@
 
 /* The order is the order of --help. */
 const struct cli_option cli_options[] = {
-    { "format", 0, CLI_CHOICE, "auto|raw|qcow2|vmdk|vdi|vhd|qed|parallels", AT(format), DISKS,
+    { "format", 0, CLI_CHOICE, "auto|raw|qcow2|vmdk|vdi|vhd|vhdx|qed|parallels", AT(format), DISKS,
       "image format; default: what the content says" },
     { "size", 0, CLI_SIZE, "BYTES", AT(size), BIT(CLI_IMPORT),
       "grow the disk to this size (10Gi, 500M); a larger image is refused" },

@@ -134,6 +134,7 @@ enum sw_format {
     SW_FORMAT_VMDK,
     SW_FORMAT_VDI,
     SW_FORMAT_VHD, /* dynamic: begins with the copy of its footer */
+    SW_FORMAT_VHDX,
     SW_FORMAT_QED,
     SW_FORMAT_PARALLELS,
     SW_FORMAT_VHD_FIXED,  /* raw with a footer behind it                          */

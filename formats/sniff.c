@@ -19,6 +19,7 @@ static const struct {
     { 0, 4, "KDMV", SW_FORMAT_VMDK },
     { 0x40, 4, "\x7f\x10\xda\xbe", SW_FORMAT_VDI },
     { 0, 8, "conectix", SW_FORMAT_VHD },
+    { 0, 8, "vhdxfile", SW_FORMAT_VHDX },
     { 0, 4, "QED\0", SW_FORMAT_QED },
     { 0, 16, "WithoutFreeSpace", SW_FORMAT_PARALLELS },
     { 0, 16, "WithouFreSpacExt", SW_FORMAT_PARALLELS },
@@ -37,7 +38,6 @@ static const struct {
     { 0, 8, "QFI\xfb\0\0\0\1", "qcow version 1 image", QEMU_IMG },
     { 0, 8, "\xbe\xba\xfe\xca\0\0\0\0", "VMDK (SE sparse)", QEMU_IMG },
     { 0, 4, "COWD", "VMDK (ESX COW)", QEMU_IMG },
-    { 0, 8, "vhdxfile", "VHDX", QEMU_IMG },
     { 0, 6, "LUKS\xba\xbe", "LUKS container", "decrypt it first, or force it with --format raw" },
     { 0, 18, "Bochs Virtual HD I", "Bochs image", QEMU_IMG },
     { 0, 7, "#!/bin/", "script (cloop?)", "this is not a disk image" },
@@ -148,6 +148,7 @@ static const struct {
     [SW_FORMAT_VMDK] = { "vmdk", sw_vmdk_open },
     [SW_FORMAT_VDI] = { "vdi", sw_vdi_open },
     [SW_FORMAT_VHD] = { "vhd", sw_vhd_open },
+    [SW_FORMAT_VHDX] = { "vhdx", sw_vhdx_open },
     [SW_FORMAT_QED] = { "qed", sw_qed_open },
     [SW_FORMAT_PARALLELS] = { "parallels", sw_parallels_open },
     [SW_FORMAT_VHD_FIXED] = { "vhd", sw_vhd_fixed_open },
@@ -170,7 +171,8 @@ int sw_format_parse(const char *name, enum sw_format *ret, struct sw_err *err)
     }
     return sw_err_set(
         err, SW_ERR_USAGE,
-        "unknown format '%.32s': use auto, raw, qcow2, vmdk, vdi, vhd, qed or parallels", name);
+        "unknown format '%.32s': use auto, raw, qcow2, vmdk, vdi, vhd, vhdx, qed or parallels",
+        name);
 }
 
 int sw_reader_open(enum sw_format format, const struct sw_limits *limits, uint64_t file_size,

@@ -12,16 +12,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#define LARGE (1u << 20) /* in small pieces it would take too long */
+
 static inline void fuzz_image(enum sw_format format, const uint8_t *data, size_t size)
 {
     const struct read_how ways[] = {
         { .format = format, .seek = true },
-        { .format = format, .seek = true, .only_needed = true, .piece = 4096 },
-        { .format = format, .size_known = true, .piece = 4096 },
-        { .format = format, .piece = 333 },
+        { .format = format,
+          .seek = true,
+          .only_needed = true,
+          .piece = size < LARGE ? 4096 : 1 << 20 },
+        { .format = format, .size_known = true, .piece = size < LARGE ? 4096 : 1 << 20 },
+        { .format = format, .piece = size < LARGE ? 333 : 99999 },
     };
     const struct sw_limits limits = { .guest_size = 4 << 20,
-                                      .table_memory = 1 << 20,
+                                      .table_memory = 4 << 20,
                                       .decoder_memory = 1 << 20 };
     struct disk first = { 0 };
     bool accepted = false;

@@ -9,6 +9,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "formats"))
 sys.dont_write_bytecode = True
 import imagelib  # noqa: E402
+from vhdxlib import pieces  # noqa: E402
 
 EXTRA = {"parallels": {"old": dict(layout="reverse", ext=False)},
          "vhd": {"tiny-blocks": dict(layout="usual", block=512, size=3 * 512, used=(0, 2))},
@@ -26,8 +27,11 @@ def main():
         seeds = {variant if variant and len(layouts) == 1 else f"{variant}-{name}" if variant else name:
                  dict(layout=name) for name in layouts}
         for name, how in {**seeds, **EXTRA.get(kind, {})}.items():
+            image = imagelib.build(kind, **how)
+            if format_name == "vhdx":       # see tests/fuzz/fuzz-vhdx.c
+                image = b"\0" + pieces(image)
             with open(os.path.join(folder, name), "wb") as f:
-                f.write(imagelib.build(kind, **how))
+                f.write(image)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "common/fileio.h"
+#include "tests/formats/pieces.h"
 #include "tests/formats/read_image.h"
 
 static const struct sw_limits image_limits = { .guest_size = 4 << 20,
@@ -26,7 +27,7 @@ struct image {
     size_t n;
 };
 
-/* "vdi/usual"; to be freed with image_done(). */
+/* "vdi/usual"; to be freed with image_done(). A VHDX is kept in pieces. */
 static inline struct image image_seed(const char *name)
 {
     char path[512];
@@ -38,6 +39,15 @@ static inline struct image image_seed(const char *name)
     if (sw_file_slurp(path, 8 << 20, &text, &image.n, &err) < 0)
         fail_msg("%s", err.msg);
     image.p = (uint8_t *)text;
+    if (strncmp(name, "vhdx/", 5) == 0) {
+        const size_t max = 6 << 20;
+        uint8_t *whole = malloc(max);
+
+        assert_non_null(whole);
+        image.n = pieces_expand((struct sw_span){ image.p + 1, image.n - 1 }, whole, max);
+        free(image.p);
+        image.p = whole;
+    }
     return image;
 }
 

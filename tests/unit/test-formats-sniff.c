@@ -26,6 +26,7 @@ static const struct {
     { 0, "# Disk DescriptorFile", 21, SW_FORMAT_AUTO, "descriptor" },
     { 64, "\x7f\x10\xda\xbe", 4, SW_FORMAT_VDI, "vdi" },
     { 0, "conectix", 8, SW_FORMAT_VHD, "vhd" },
+    { 0, "vhdxfile", 8, SW_FORMAT_VHDX, "vhdx" },
     { 0, "QED\0", 4, SW_FORMAT_QED, "qed" },
     { 0, "WithoutFreeSpace", 16, SW_FORMAT_PARALLELS, "parallels" },
     { 0, "WithouFreSpacExt", 16, SW_FORMAT_PARALLELS, "parallels" },
