@@ -139,7 +139,7 @@ static void put_cut(struct sw_draft *p, struct sw_json *to, const char *key, con
     sw_autobuf struct sw_buf cut = SW_BUF_INIT(EVENT_MESSAGE_MAX);
     size_t n = 0;
 
-    while (text[n] && n < EVENT_MESSAGE_MAX)
+    while (n < EVENT_MESSAGE_MAX && text[n])
         n++;
     while (text[n] && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
         n--;

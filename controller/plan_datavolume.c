@@ -24,7 +24,7 @@ static int by_name(const void *a, const void *b)
  * out; how many there are. */
 static size_t list_reserved(struct sw_dv *d, const struct sw_json *spec, struct sw_buf *out)
 {
-    const char *names[64];
+    const char *names[64] = { NULL };
     size_t n = 0;
     sw_autobuf struct sw_buf ref = SW_BUF_INIT(1024);
 

@@ -191,9 +191,10 @@ static int put_time(void *ctx, const char *key, const struct sw_json *value)
 {
     struct timing *t = ctx;
     size_t n = strlen(key);
-    char text[64];
 
     if (sw_text_equal(sw_json_text(value, ""), "$now") && n > 4 && !strcmp(key + n - 4, "Time")) {
+        char text[64];
+
         snprintf(text, sizeof(text), "2026-01-01T%02u:%02u:%02uZ", t->w->clock / 3600 % 24,
                  t->w->clock / 60 % 60, t->w->clock % 60);
         sw_json_set_str(&t->w->m, t->object, key, text);
