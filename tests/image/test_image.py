@@ -29,7 +29,7 @@ ARCH = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, tex
                       check=True).stdout.strip()
 BUILT = TOP / "build-image" / ARCH
 MIB = 1 << 20
-PROGRAMS = ["slipway", "slipway-importer"]
+PROGRAMS = ["slipway", "slipway-controller", "slipway-importer"]
 
 
 def setUpModule():
