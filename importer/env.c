@@ -133,6 +133,8 @@ int sw_importer_env_read(char *const *variables, struct sw_importer_env *ret, st
         .pull_method = get(variables, "IMPORTER_PULL_METHOD", ""),
         .expect_arch = get(variables, "SLIPWAY_EXPECT_ARCH", NULL),
         .checksum_url = get(variables, "SLIPWAY_CHECKSUM_URL", NULL),
+        .signature = get(variables, "SLIPWAY_SIGNATURE", NULL),
+        .keyring = get(variables, "SLIPWAY_KEYRING", NULL),
         .user = get(variables, "IMPORTER_ACCESS_KEY_ID", NULL),
         .password = get(variables, "IMPORTER_SECRET_KEY", NULL),
         .has_cert_dir = get(variables, "IMPORTER_CERT_DIR", NULL) != NULL,

@@ -29,6 +29,8 @@ struct sw_importer_env {
     const char *pull_method;
     const char *expect_arch;  /* SLIPWAY_EXPECT_ARCH; NULL: any                                  */
     const char *checksum_url; /* SLIPWAY_CHECKSUM_URL; NULL: none                                */
+    const char *signature;    /* SLIPWAY_SIGNATURE; NULL: none                                   */
+    const char *keyring;      /* SLIPWAY_KEYRING, a path below the root; NULL: none              */
     bool has_image_size;
     uint64_t image_size; /* bytes of the claim's request                                    */
     double overhead;     /* of a filesystem, 0 to 1                                         */

@@ -156,26 +156,45 @@ static bool is_node_pull(const struct importer *im)
     return strcmp(im->env.pull_method, "node") == 0;
 }
 
-/* Which digests the bytes must have. A node pull ignores IMPORTER_CHECKSUM (contract 1.9). */
+/* A signature over the image itself is checked as the bytes come, and decides at the end. */
+static void check_signature(struct importer *im)
+{
+    im->options.tee = sw_digest_plan_tee;
+    im->options.approve = sw_digest_plan_approve;
+    im->options.tee_ctx = &im->digests;
+    im->options.no_resume = true; /* the verifier's state cannot be saved */
+}
+
+/* Which digests the bytes must have, and whose signature. A node pull ignores IMPORTER_CHECKSUM
+ * (contract 1.9). */
 static int plan_digests(struct importer *im, const struct sw_source *source, struct sw_err *err)
 {
+    const char *const others[] = { im->env.checksum_url, im->env.signature };
+    sw_autofree char *keyring = im->env.keyring ? sw_importer_path(&im->env, im->env.keyring)
+                                                : NULL;
     struct sw_digest_value parsed;
     struct sw_http_options http;
     const struct sw_digest_options o = {
         .checksums = &im->env.checksum,
         .n_checksums = *im->env.checksum && !is_node_pull(im),
         .checksum_url = im->env.checksum_url,
+        .signature = im->env.signature,
+        .keyring = keyring,
         .source_name = source->name,
         .http = &http,
     };
 
-    sw_http_options_for(&im->http, im->env.endpoint, &im->env.checksum_url, 1, &http);
+    if (im->env.keyring && !keyring)
+        return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
+    sw_http_options_for(&im->http, im->env.endpoint, others, SW_COUNT(others), &http);
     if (o.n_checksums && sw_digest_parse(im->env.checksum, &parsed, err) < 0)
         return sw_err_wrap(err, "invalid checksum");
     if (sw_digest_plan_make(&o, &im->digests, err) < 0)
         return -1;
     memcpy(im->options.want, im->digests.want, sizeof(im->options.want));
     im->options.n_want = im->digests.n_want;
+    if (im->digests.image)
+        check_signature(im);
     return 0;
 }
 

@@ -377,6 +377,57 @@ class Failure(Case):
         self.assertFalse(os.path.exists(pod.disk))
 
 
+class Signature(Case):
+    """Two keys; the first one signed the image."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.home = tempfile.mkdtemp(prefix="slipway-gpg-")
+        keys = []
+        for name in ("good", "other"):
+            cls.gpg("--quick-gen-key", name + "@example.com", "ed25519", "sign", "never")
+            keys.append(cls.gpg("--armor", "--export", name + "@example.com").decode())
+        cls.good, cls.other = keys
+        cls.gpg("--local-user", "good@example.com", "--output",
+                os.path.join(cls.server.dir, "www", "disk.raw.sig"), "--detach-sign",
+                os.path.join(cls.server.dir, "www", "disk.raw"))
+
+    @classmethod
+    def tearDownClass(cls):
+        subprocess.run(["gpgconf", "--homedir", cls.home, "--kill", "all"], check=False)
+        shutil.rmtree(cls.home, ignore_errors=True)
+        super().tearDownClass()
+
+    @classmethod
+    def gpg(cls, *args):
+        return subprocess.run(["gpg", "--homedir", cls.home, "--batch", "--yes", "--quiet",
+                               "--passphrase", "", "--pinentry-mode", "loopback", *args],
+                              check=True, stdout=subprocess.PIPE).stdout
+
+    def signed(self, keyring, **env):
+        pod = self.pod(SLIPWAY_SIGNATURE=self.server.url("disk.raw.sig"),
+                       SLIPWAY_KEYRING="/keyring/keyring", **env)
+        pod.put("keyring/keyring", keyring)
+        return pod
+
+    def test_an_image_signed_by_a_key_of_the_keyring_is_taken(self):
+        pod = self.signed(self.good)
+        self.assertEqual(pod.run(), 0, pod.log())
+        self.assertEqual(pod.message(), SUCCESS)
+
+    def test_an_image_signed_by_another_key_is_final_and_leaves_nothing(self):
+        pod = self.signed(self.other)
+        self.expect(pod, 0, "no valid OpenPGP signature")
+        said = json.loads(pod.message())
+        self.assertEqual((said["fatal"], said["reason"]), (True, "SignatureError"))
+        self.assertFalse(os.path.exists(pod.disk))
+
+    def test_a_signature_without_a_keyring_is_refused(self):
+        self.expect(self.pod(SLIPWAY_SIGNATURE=self.server.url("disk.raw.sig")), 1,
+                    "Unable to connect to http data source: ")
+
+
 class Tls(Case):
     def endpoint(self):
         return "https://127.0.0.1:%d/disk.raw" % self.server.https
