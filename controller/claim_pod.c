@@ -127,6 +127,9 @@ static void put_request(struct pod_values *v)
         put_annotation(v, "expectArch", SW_ANNO_EXPECT_ARCH);
     if (sw_object_has_annotation(v->claim, SW_ANNO_CHECKSUM_URL))
         put_annotation(v, "checksumUrl", SW_ANNO_CHECKSUM_URL);
+    if (sw_object_has_annotation(v->claim, SW_ANNO_SIGNATURE))
+        put_annotation(v, "signature", SW_ANNO_SIGNATURE);
+    put_optional(v, "keyring", SW_ANNO_KEYRING);
     put_optional(v, "secret", SW_ANNO_SECRET);
     put_optional(v, "certs", SW_ANNO_CERTS);
     put_owner_uid(v);
@@ -301,7 +304,7 @@ static void put_volume(struct pod_values *v, unsigned n_secret_headers)
         is_block ? "0"
                  : sw_cluster_overhead(v->p, sw_json_text(spec, "storageClassName"), &ignored));
     if (!is_block || n_secret_headers || sw_json_member(v->to, "certs") ||
-        sw_json_member(v->to, "proxyCerts"))
+        sw_json_member(v->to, "keyring") || sw_json_member(v->to, "proxyCerts"))
         sw_json_set_i64(&v->p->m, v->to, "fsGroup", 107);
 }
 

@@ -19,6 +19,8 @@
 #define SW_ANNO_SERVICE_ACCOUNT SW_S "pod.serviceAccountName"
 #define SW_ANNO_EXPECT_ARCH "slipway.io/expect-architecture"
 #define SW_ANNO_CHECKSUM_URL "slipway.io/checksum-url"
+#define SW_ANNO_SIGNATURE "slipway.io/signature"
+#define SW_ANNO_KEYRING "slipway.io/keyring" /* a ConfigMap */
 
 /* What a claim is to be filled with. */
 #define SW_I SW_S "import."
