@@ -178,7 +178,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return False
         if isinstance(self.connection, ssl.SSLSocket):
             return True     # it has nothing to say but goodbye
-        return not self.connection.recv(1, socket.MSG_PEEK)
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK)
+        except OSError:         # it closed with bytes of ours unread
+            return True
 
     def hang(self):
         """Silent until the client goes away."""
