@@ -7,7 +7,8 @@
 #   bench.sh [ROW...]      measure these images (shell patterns: 'real*', '*.gz'; default: all),
 #                          then print the tables
 #   bench.sh --print       the tables of the last run
-#   bench.sh --markdown    write them into docs/PERFORMANCE.md
+#   bench.sh --markdown    write them into docs/PERFORMANCE.md; rows that were measured elsewhere and
+#                          stand there stay
 #
 # Of every row all contenders take turns, and the medians count: seconds of different runs cannot be
 # compared, ratios of one run can. Each contender starts with the served file in the page cache, no
@@ -258,6 +259,7 @@ measure_row()
     local row=$1 turn name too_slow=
 
     say "measuring $row"
+    describe_machine "$row"
     rm -f "$results/$row.part"
     for turn in $(seq "$runs"); do
         for name in "${contenders[@]}"; do
@@ -285,10 +287,11 @@ build_scratch_import()
         go build -o "$work/scratch-import" .)
 }
 
+# describe_machine ROW: beside the row's results, since rows may be measured at different times.
 describe_machine()
 {
     "$here/report" --describe "$cache" "$runs" \
-        "$(git -C "$top" rev-parse --short HEAD 2>/dev/null || echo unknown)" >"$results/machine.json"
+        "$(git -C "$top" rev-parse --short HEAD 2>/dev/null || echo unknown)" >"$results/$1.machine"
 }
 
 clean_up()
@@ -349,7 +352,6 @@ measure_all()
     build_scratch_import
     make_cgroup
     start_nginx
-    describe_machine
     for row in "${chosen[@]}"; do
         measure_row "$row"
     done
