@@ -23,6 +23,8 @@ import threading
 import time
 import unittest
 
+import yaml
+
 SLIPWAY, COMPLETION = sys.argv[1], sys.argv[2]
 MIB = 1 << 20
 DISK = random.Random(3).randbytes(6 * MIB) + bytes(2 * MIB)
@@ -357,6 +359,14 @@ class DataVolumes(Case):
         self.assertIn("move it away", err)
         with open(self.disk("one"), encoding="ascii") as f:
             self.assertEqual(f.read(), "precious")
+
+    def test_yaml_says_what_json_says(self):
+        self.apply(manifest("one", "{blank: {}}") + manifest("two", "{blank: {}}"))
+        got = [self.run_it("get", "--volumes", self.volumes, "-o", how)[0] for how in ("json", "yaml")]
+        self.assertIn("\n- apiVersion: cdi.kubevirt.io/v1beta1\n  kind: DataVolume\n", got[1])
+        self.assertEqual(yaml.safe_load(got[1]), json.loads(got[0]))
+        out, _ = self.run_it("get", "-o", "yaml", code=2)
+        self.assertEqual(yaml.safe_load(out)["error"]["kind"], "usage")
 
     def test_get_selects_by_manifest(self):
         self.apply(manifest("one", "{blank: {}}") + manifest("two", "{blank: {}}"))
