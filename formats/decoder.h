@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A decoder turns the bytes of one compressed wrapper (gzip, xz, zstd, bzip2) into what is inside.
+/* A decoder turns the bytes of one wrapper into what is inside: of a compression (gzip, xz, zstd,
+ * bzip2) all of it, of a container (tar, zip) the one member that is a disk image.
  * Pure: no descriptors, no threads, no logging; all memory is taken in open() or at the first
  * header and checked against limits->decoder_memory before it is taken.
  *
@@ -32,6 +33,8 @@ enum sw_wrap {
     SW_WRAP_XZ,
     SW_WRAP_ZSTD,
     SW_WRAP_BZIP2,
+    SW_WRAP_TAR,
+    SW_WRAP_ZIP,
     SW_WRAP_COUNT_,
 };
 
@@ -71,8 +74,12 @@ struct sw_decoder_ops {
 
 /* Which wrapper these first bytes of a stream announce, by content alone: SW_WRAP_NONE when none.
  * The whole fixed part of the magic and every header field that can be checked in the bytes given
- * is checked (a disk that begins with 1f 8b is not gzip). n may be anything from 0; 32 are enough. */
+ * is checked (a disk that begins with 1f 8b is not gzip). n may be anything from 0; 512, a block of
+ * tar, are enough. */
 enum sw_wrap sw_wrap_sniff(struct sw_span head);
+
+/* Whether it is a container rather than a compression. */
+bool sw_wrap_is_container(enum sw_wrap wrap);
 
 /* "gzip", "xz", ...; "none". Never NULL. */
 const char *sw_wrap_name(enum sw_wrap wrap);
@@ -84,5 +91,7 @@ extern const struct sw_decoder_ops sw_gzip_decoder;  /* RFC 1952; formats/gzip.c
 extern const struct sw_decoder_ops sw_xz_decoder;    /* The .xz File Format 1.2.0; formats/xz.c */
 extern const struct sw_decoder_ops sw_zstd_decoder;  /* RFC 8878; formats/zstd.c  */
 extern const struct sw_decoder_ops sw_bzip2_decoder; /* formats/bzip2.c           */
+extern const struct sw_decoder_ops sw_tar_decoder;   /* formats/tar.c: POSIX pax, GNU tar  */
+extern const struct sw_decoder_ops sw_zip_decoder;   /* formats/zip.c: APPNOTE.TXT 6.3.10  */
 
 #endif

@@ -11,12 +11,10 @@ struct sw_limits {
     uint64_t table_memory;   /* bytes that tables and the map derived from them may take        */
     uint64_t decoder_memory; /* bytes that one wrapper's decoder may take (window, dictionary)  */
 
-    uint64_t members;     /* of an archive or a container, directories and all                   */
-    uint64_t member_name; /* bytes of a member's name, and of what a link points to               */
-    uint64_t
-        member_depth; /* names inside each other ("a/b/c" has 3)                              */
-    uint64_t
-        member_head; /* bytes that may stand before a member's data (long names, sparse maps) */
+    uint64_t members;      /* of an archive or a container, directories and all                 */
+    uint64_t member_name;  /* bytes of a member's name, and of what a link points to            */
+    uint64_t member_depth; /* names inside each other ("a/b/c" has 3)                           */
+    uint64_t member_head;  /* bytes before a member's data: long names, sparse maps             */
 
     /* The compressions of a source together may make `expansion` bytes out of each byte of it;
      * expansion_floor bytes are free. */
@@ -31,15 +29,15 @@ struct sw_limits {
  * descriptors for, which is far more than people nest; 1 MiB in front of a member, which libarchive
  * turns into 25 MiB at the worst.
  *
- * zstd makes 32,768 bytes of one where all is zero, xz 7,000, gzip 1,030, bzip2 a million: so an
- * empty disk passes in gzip and xz at any size, and in all of them up to 64 GiB, while zeroes
- * inside zeroes end after seconds. */
+ * Where all is zero zstd makes 32,768 bytes of one, xz 7,000, gzip 1,030, bzip2 a million. So no one
+ * of the first three is ever refused, whatever is in it: the time it takes is bounded by the bytes
+ * that come. Zeroes inside zeroes, and in bzip2, end at 4 GiB, after seconds. */
 #define SW_LIMITS_DEFAULT                                                                          \
     {                                                                                              \
         .guest_size = UINT64_C(64) << 40, .table_memory = UINT64_C(24) << 20,                      \
         .decoder_memory = UINT64_C(136) << 20, .members = UINT64_C(1) << 20, .member_name = 4095,  \
-        .member_depth = 128, .member_head = UINT64_C(1) << 20, .expansion = UINT64_C(1) << 14,     \
-        .expansion_floor = UINT64_C(64) << 30,                                                     \
+        .member_depth = 128, .member_head = UINT64_C(1) << 20, .expansion = UINT64_C(1) << 16,     \
+        .expansion_floor = UINT64_C(4) << 30,                                                      \
     }
 
 #endif

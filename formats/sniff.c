@@ -41,8 +41,6 @@ static const struct {
     { 0, 6, "LUKS\xba\xbe", "LUKS container", "decrypt it first, or force it with --format raw" },
     { 0, 18, "Bochs Virtual HD I", "Bochs image", QEMU_IMG },
     { 0, 7, "#!/bin/", "script (cloop?)", "this is not a disk image" },
-    { 0x101, 5, "ustar", "tar archive", "unpack the disk image from it first" },
-    { 0, 4, "PK\x03\x04", "zip archive", "unpack the disk image from it first" },
 };
 
 static bool has_magic(struct sw_span head, uint32_t offset, const char *magic, uint8_t len)

@@ -27,6 +27,8 @@ static const struct sw_limits fuzz_limits = {
     .guest_size = UINT64_C(1) << 30,
     .table_memory = 1u << 20,
     .decoder_memory = 8u << 20,
+    .members = 100,
+    .member_head = 16u << 10,
 };
 
 /* One step; the room lies in a block of its own, for ASan. Returns bytes used, or -1. */

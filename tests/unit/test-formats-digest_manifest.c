@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
+#include "common/base64.h"
 #include "common/macros.h"
 #include "common/parse.h"
-#include "common/base64.h"
 #include "formats/digest_manifest.h"
 
 #define MD5A "900150983cd24fb0d6963f7d28e17f72"
