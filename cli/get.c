@@ -342,8 +342,9 @@ static int check(const struct cli_args *args, struct sw_err *err)
 {
     if (!args->volumes)
         return sw_err_set(err, SW_ERR_USAGE, "get needs --volumes DIR");
-    if (args->watch && args->output != CLI_OUTPUT_TEXT)
-        return sw_err_set(err, SW_ERR_USAGE, "--watch prints lines of text; leave out --output");
+    if (args->watch && args->output == CLI_OUTPUT_JSON)
+        return sw_err_set(err, SW_ERR_USAGE,
+                          "--watch prints lines of text; leave out --output json");
     return 0;
 }
 
@@ -351,7 +352,7 @@ static int show(const struct cli_args *args, const struct rows *rows)
 {
     sw_autobuf struct sw_buf out = SW_BUF_INIT(OUTPUT_MAX);
 
-    if (args->output != CLI_OUTPUT_TEXT)
+    if (args->output == CLI_OUTPUT_JSON)
         put_list(rows, &out);
     else
         put_table(rows, &out);

@@ -6,21 +6,8 @@
 #include "cli/human.h"
 #include "common/clock.h"
 #include "common/fileio.h"
-#include "common/yaml_put.h"
 
 #define RESULT_MAX ((size_t)64 << 10)
-
-static const char *wrap_name(enum sw_wrap wrap)
-{
-    static const char *const names[SW_WRAP_COUNT_] = {
-        [SW_WRAP_GZIP] = "gzip",
-        [SW_WRAP_XZ] = "xz",
-        [SW_WRAP_ZSTD] = "zstd",
-        [SW_WRAP_BZIP2] = "bzip2",
-    };
-
-    return (unsigned)wrap < SW_WRAP_COUNT_ && names[wrap] ? names[wrap] : "none";
-}
 
 static unsigned count_wraps(const struct sw_import_result *r)
 {
@@ -59,7 +46,7 @@ static void put_format(const struct sw_import_result *r, struct sw_buf *out)
     put_label(out, "format");
     sw_buf_puts(out, sw_format_name(r->format));
     for (unsigned n = count_wraps(r); n > 0; n--)
-        sw_buf_printf(out, " in %s", wrap_name(r->wraps[n - 1]));
+        sw_buf_printf(out, " in %s", sw_wrap_name(r->wraps[n - 1]));
     if (r->detail[0])
         sw_buf_printf(out, " (%s)", r->detail);
     sw_buf_puts(out, "\n");
@@ -71,7 +58,7 @@ static void put_members(const struct sw_import_result *r, struct sw_buf *out)
     put_label(out, "format");
     sw_buf_puts(out, "tar");
     for (unsigned n = count_wraps(r); n > 0; n--)
-        sw_buf_printf(out, " in %s", wrap_name(r->wraps[n - 1]));
+        sw_buf_printf(out, " in %s", sw_wrap_name(r->wraps[n - 1]));
     sw_buf_puts(out, "\n");
     put_label(out, "members");
     sw_buf_printf(out, "%llu\n", (unsigned long long)r->members);
@@ -318,7 +305,7 @@ void cli_result_json(const struct cli_subject *subject, const struct sw_import_r
     sw_json_put_str(&w, "format", r->is_archive ? "tar" : sw_format_name(r->format));
     sw_json_begin_array(&w, "wrappers");
     for (unsigned i = 0; i < count_wraps(r); i++)
-        sw_json_put_str(&w, NULL, wrap_name(r->wraps[i]));
+        sw_json_put_str(&w, NULL, sw_wrap_name(r->wraps[i]));
     sw_json_end(&w);
     if (r->is_archive) {
         sw_json_put_u64(&w, "members", r->members);
@@ -347,37 +334,12 @@ void cli_result_json(const struct cli_subject *subject, const struct sw_import_r
 
 /* --- Printing -------------------------------------------------------------------------------- */
 
-/* A document of its own, for a command may print several. */
-static int json_to_yaml(const struct sw_buf *json, struct sw_buf *out, struct sw_err *err)
-{
-    sw_auto_json struct sw_json *doc = NULL;
-
-    if (sw_json_parse(sw_buf_str(json), json->n, json->n, &doc, err) < 0)
-        return -1;
-    sw_buf_puts(out, "---\n");
-    sw_yaml_put(out, doc);
-    return sw_buf_check(out, "the result", err);
-}
-
-static int print_all(const struct cli_args *args, const struct sw_buf *text, struct sw_err *err)
-{
-    sw_autobuf struct sw_buf yaml = SW_BUF_INIT(4 * text->n +
-                                                16); /* all of it may be indentation */
-
-    if (sw_buf_check(text, "the result", err) < 0)
-        return -1;
-    if (args->output != CLI_OUTPUT_YAML)
-        return sw_write_full(STDOUT_FILENO, sw_buf_str(text), text->n, err);
-    if (json_to_yaml(text, &yaml, err) < 0)
-        return -1;
-    return sw_write_full(STDOUT_FILENO, sw_buf_str(&yaml), yaml.n, err);
-}
-
 int cli_print(const struct cli_args *args, const struct sw_buf *text)
 {
     struct sw_err err = { 0 };
 
-    if (print_all(args, text, &err) < 0) {
+    if (sw_buf_check(text, "the result", &err) < 0 ||
+        sw_write_full(STDOUT_FILENO, sw_buf_str(text), text->n, &err) < 0) {
         sw_err_wrap(&err, "standard output");
         fprintf(stderr, "slipway: %s\n", err.msg);
         return sw_err_exit_code(err.kind);
@@ -390,7 +352,7 @@ int cli_result_print(const struct cli_args *args, const struct cli_subject *subj
 {
     sw_autobuf struct sw_buf out = SW_BUF_INIT(RESULT_MAX);
 
-    if (args->output != CLI_OUTPUT_TEXT)
+    if (args->output == CLI_OUTPUT_JSON)
         cli_result_json(subject, r, &out);
     else
         cli_result_text(subject, r, &out);
@@ -413,7 +375,7 @@ static const char *hint(enum sw_err_kind kind)
     }
 }
 
-static int fail_json(const struct cli_args *args, const struct sw_err *err)
+static int fail_json(const struct sw_err *err)
 {
     sw_autobuf struct sw_buf out = SW_BUF_INIT(8192);
     struct sw_json_writer w;
@@ -425,8 +387,8 @@ static int fail_json(const struct cli_args *args, const struct sw_err *err)
     sw_json_put_str(&w, "message", err->msg);
     sw_json_end(&w);
     sw_json_end(&w);
-    sw_buf_puts(&out, "\n");
-    (void)!cli_print(args, &out);
+    puts(sw_buf_str(&out));
+    fflush(stdout);
     return sw_err_exit_code(err->kind);
 }
 
@@ -434,8 +396,8 @@ int cli_fail(const struct cli_args *args, const struct sw_err *err)
 {
     const char *more = hint(err->kind);
 
-    if (args->output != CLI_OUTPUT_TEXT)
-        return fail_json(args, err);
+    if (args->output == CLI_OUTPUT_JSON)
+        return fail_json(err);
     fprintf(stderr, "slipway: %s\n", err->msg);
     if (more)
         fprintf(stderr, "hint: %s\n", more);

@@ -72,12 +72,17 @@ static int step(struct decode *d, struct sw_span *in, struct sw_err *err)
     size_t eaten = in->n - io.in.n, made = io.out_len - d->chunk->len;
     *in = io.in;
     d->in_off += eaten;
+    if (d->index == 0)
+        atomic_store(&d->p->unwrapped, d->in_off);
     d->out_off += made;
     d->chunk->len = io.out_len;
     note_boundary(d);
-    if (io.out_len == cap)
-        return pass_on(d), 1;
-    return eaten || made;
+    if (io.out_len < cap)
+        return eaten || made;
+    if (sw_pipe_check_expansion(d->p, d->out_off, err) < 0)
+        return -1;
+    pass_on(d);
+    return 1;
 }
 
 static int decode_chunk(struct decode *d, const struct sw_chunk *c, struct sw_err *err)

@@ -72,6 +72,9 @@ static int start_block(struct sw_xz_crew *x, const struct sw_xz_look *look, stru
     x->left = look->total_size - x->head_len;
     x->out_off += look->uncompressed_size;
     x->state = BLOCK;
+    atomic_store(&x->p->unwrapped, x->in_off + x->left); /* it is known what they become */
+    if (sw_pipe_check_expansion(x->p, x->out_off, err) < 0)
+        return -1;
 
     SW_LOCK_SCOPE(&x->lock);
     w->busy = true;
@@ -100,10 +103,14 @@ static int start_solo(struct sw_xz_crew *x, struct sw_err *err)
 static int feed_solo(struct sw_xz_crew *x, struct sw_span *in, struct sw_err *err)
 {
     uint64_t unpadded, uncompressed;
+    const uint8_t *before = in->p;
     bool ended = false;
 
     while (in->n && !ended) {
         if (sw_xz_worker_step(&x->solo, in, &ended, err) < 0)
+            return -1;
+        atomic_store(&x->p->unwrapped, x->in_off + (uint64_t)(in->p - before));
+        if (sw_pipe_check_expansion(x->p, x->solo.out_off, err) < 0)
             return -1;
     }
     if (!ended)

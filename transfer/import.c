@@ -75,6 +75,10 @@ static bool can_resume(const struct import *im)
 {
     if (!im->source->seekable || !im->source->validator || im->o->no_resume || im->o->tee)
         return false;
+    for (unsigned i = 0; i < im->look.n_wraps; i++) {
+        if (sw_wrap_is_container(im->look.wraps[i]))
+            return false;
+    }
     if (im->look.n_wraps == 1 && !im->look.reader->any_order)
         return sw_target_is_file(im->target); /* which has the room for the reader's tables */
     return im->look.n_wraps <= 1;

@@ -22,10 +22,13 @@
 #include "transfer/sink.h"
 #include "transfer/source.h"
 
-#define SW_WRAPS_MAX 2 /* wrappers around one image: .tar is a format, .qcow2.xz has one */
+/* Wrappers around one image: at most two compressions and one container, in any order. */
+#define SW_COMPRESSIONS_MAX 2
+#define SW_WRAPS_MAX (SW_COMPRESSIONS_MAX + 1)
 
 struct sw_import_options {
-    enum sw_format format;     /* SW_FORMAT_AUTO: by content                                    */
+    enum sw_format format;     /* SW_FORMAT_AUTO: by content. SW_FORMAT_RAW: what is below the
+                                    compressions is the disk, also when it looks like a container */
     uint64_t size;             /* grow the disk to this many bytes; 0: the image's own size. A
                                     larger image is refused (SW_ERR_NO_SPACE), unless max_size is
                                     given too and holds it: it then keeps its size                */

@@ -4,15 +4,17 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "formats/vhd.h"
 
 /* Enough to sniff; enough of a wrapper to get the start of what is inside out of it (a bzip2 block
- * is up to 900 kB and comes out whole or not at all); what is wanted of the inside. */
+ * is up to 900 kB and comes out whole or not at all; half as much is wanted of the inside); how
+ * far the disk of a container is looked for. */
 #define HEAD_PLAIN (64 * SW_KIB)
 #define HEAD_WRAPPED SW_MIB
-#define INNER_HEAD (256 * SW_KIB)
+#define HEAD_MOST (16 * SW_MIB)
 
 /* A source in the same building answers a small read faster than this. */
 #define FAR_NS (10 * SW_NS_PER_MS)
@@ -53,6 +55,14 @@ struct sw_limits sw_look_limits(const struct sw_import_options *o)
 /* Extend head to `want` bytes, or to the end of the source. */
 static int read_head(struct sw_source *s, struct sw_look *l, size_t want, struct sw_err *err)
 {
+    bool is_inner = l->inner == l->head;
+    uint8_t *more = realloc(l->head, want);
+
+    if (!more)
+        return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
+    l->head = more;
+    if (is_inner)
+        l->inner = more;
     if (s->seekable) {
         size_t n = (size_t)sw_min_u64(want, s->size);
 
@@ -80,63 +90,121 @@ static int read_head(struct sw_source *s, struct sw_look *l, size_t want, struct
     return 0;
 }
 
-/* Decode the start of a wrapper. What follows the part that is there is not an error here. */
-static int decode_head(enum sw_wrap wrap, struct sw_span in, const struct sw_limits *limits,
-                       uint8_t *out, size_t *ret_len, struct sw_err *err)
+/* Decode the start of a wrapper, l->inner, until io is full. What follows the part that is there is
+ * not an error here. *ret_is_all: nothing follows what came out. */
+static int decode_head(const struct sw_look *l, const struct sw_decoder_ops *ops,
+                       const struct sw_limits *limits, struct sw_decode_io *io, bool *ret_is_all,
+                       struct sw_err *err)
 {
-    const struct sw_decoder_ops *ops = sw_decoder_for(wrap);
-    struct sw_decode_io io = { .in = in, .out = out, .out_cap = INNER_HEAD };
     struct sw_decoder *d;
     int rc = 0;
 
     if (ops->open(limits, &d, err) < 0)
         return -1;
-    while (io.in.n && io.out_len < io.out_cap) {
-        size_t before = io.in.n + io.out_len;
+    while (io->in.n && io->out_len < io->out_cap) {
+        size_t before = io->in.n + io->out_len;
 
-        rc = ops->step(d, &io, err);
-        if (rc < 0 || io.in.n + io.out_len == before)
+        rc = ops->step(d, io, err);
+        if (rc < 0 || io->in.n + io->out_len == before)
             break;
     }
+    *ret_is_all = rc == 0 && l->inner_is_all && !io->in.n && io->out_len < io->out_cap;
+    if (*ret_is_all && !io->out_len)
+        rc = ops->finish(d, err);
     ops->close(d);
     /* Corruption further in is found again, and told, when the bytes are really used. */
-    if (rc < 0 && io.out_len == 0)
+    return rc < 0 && !io->out_len ? -1 : 0;
+}
+
+/* May another wrapper of this kind come below those that were found? */
+static int check_wrap(const struct sw_look *l, enum sw_wrap wrap, struct sw_err *err)
+{
+    unsigned same = 0, most = sw_wrap_is_container(wrap) ? 1 : SW_COMPRESSIONS_MAX;
+
+    for (unsigned i = 0; i < l->n_wraps; i++)
+        same += sw_wrap_is_container(l->wraps[i]) == sw_wrap_is_container(wrap);
+    if (same < most)
+        return 0;
+    return sw_err_set(err, SW_ERR_UNSUPPORTED,
+                      "more than %u %s inside each other: unpack the outer ones", most,
+                      sw_wrap_is_container(wrap) ? "container" : "compressions");
+}
+
+static void forget_wraps(struct sw_look *l)
+{
+    if (l->inner != l->head)
+        free(l->inner);
+    l->inner = l->head;
+    l->inner_len = l->head_len;
+    l->inner_is_all = l->head_is_all;
+    l->n_wraps = 0;
+    memset(l->wraps, 0, sizeof(l->wraps));
+}
+
+/* What the bytes at l->inner are wrapped in, and what is in that. */
+static int unwrap_once(struct sw_look *l, enum sw_wrap wrap, size_t most,
+                       const struct sw_limits *limits, struct sw_err *err)
+{
+    sw_autofree uint8_t *out = malloc(most);
+    struct sw_decode_io io = { { l->inner, l->inner_len }, out, most, 0 };
+    bool is_all;
+
+    if (check_wrap(l, wrap, err) < 0)
         return -1;
-    *ret_len = io.out_len;
+    if (!out)
+        return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
+    if (decode_head(l, sw_decoder_for(wrap), limits, &io, &is_all, err) < 0)
+        return -1;
+    l->wraps[l->n_wraps++] = wrap;
+    if (l->inner != l->head)
+        free(l->inner);
+    l->inner = sw_steal(out);
+    l->inner_len = io.out_len;
+    l->inner_is_all = is_all;
     return 0;
 }
 
-static int unwrap_head(struct sw_source *s, struct sw_look *l, const struct sw_limits *limits,
-                       struct sw_err *err)
+/* The wrapper that these bytes begin with, as far as it counts. */
+static enum sw_wrap next_wrap(const struct sw_look *l, const struct sw_import_options *o)
 {
-    struct sw_span head = { l->head, l->head_len };
+    enum sw_wrap wrap = sw_wrap_sniff((struct sw_span){ l->inner, l->inner_len });
+
+    return o->format == SW_FORMAT_RAW && sw_wrap_is_container(wrap) ? SW_WRAP_NONE : wrap;
+}
+
+/* Whether what a container holds has not come into sight yet: other members may lie before it. */
+static bool needs_more(const struct sw_look *l)
+{
+    bool is_contained = false;
+
+    for (unsigned i = 0; i < l->n_wraps; i++)
+        is_contained |= sw_wrap_is_container(l->wraps[i]);
+    return is_contained && l->inner_len < SW_SNIFF_BYTES && !l->inner_is_all;
+}
+
+static int unwrap_head(struct sw_source *s, struct sw_look *l, const struct sw_import_options *o,
+                       const struct sw_limits *limits, struct sw_err *err)
+{
     enum sw_wrap wrap;
 
-    while ((wrap = sw_wrap_sniff(head)) != SW_WRAP_NONE) {
-        if (l->n_wraps == SW_WRAPS_MAX)
-            return sw_err_set(err, SW_ERR_UNSUPPORTED,
-                              "more than %d compressions inside each other: unpack the outer ones",
-                              SW_WRAPS_MAX);
-        if (l->n_wraps == 0) {
-            if (read_head(s, l, HEAD_WRAPPED, err) < 0)
-                return -1;
-            head = (struct sw_span){ l->head, l->head_len };
-        }
-
-        sw_autofree uint8_t *out = malloc(INNER_HEAD);
-        size_t n = 0;
-        if (!out)
-            return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
-        if (decode_head(wrap, head, limits, out, &n, err) < 0)
+    if (next_wrap(l, o) == SW_WRAP_NONE)
+        return 0;
+    for (size_t want = HEAD_WRAPPED; want <= HEAD_MOST; want *= 4) {
+        if (read_head(s, l, want, err) < 0)
             return -1;
-        l->wraps[l->n_wraps++] = wrap;
-        if (l->inner != l->head)
-            free(l->inner);
-        l->inner = sw_steal(out);
-        l->inner_len = n;
-        head = (struct sw_span){ l->inner, n };
+        forget_wraps(l);
+        while ((wrap = next_wrap(l, o)) != SW_WRAP_NONE) {
+            if (unwrap_once(l, wrap, want / 2, limits, err) < 0)
+                return -1;
+        }
+        if (!needs_more(l))
+            return 0;
     }
-    return 0;
+    if (l->inner_len)
+        return 0;
+    return sw_err_set(err, SW_ERR_UNSUPPORTED,
+                      "no disk image begins in the first %u MiB: put it first in the %s",
+                      (unsigned)(HEAD_MOST / 2 / SW_MIB), sw_wrap_name(l->wraps[l->n_wraps - 1]));
 }
 
 static struct sw_span start_of(const struct sw_look *l, size_t max)
@@ -187,17 +255,13 @@ static void describe_raw(struct sw_look *l)
 static int look(struct sw_source *s, const struct sw_import_options *o,
                 const struct sw_limits *limits, struct sw_look *l, struct sw_err *err)
 {
-    l->head = l->inner = malloc(HEAD_WRAPPED);
-    if (!l->head)
-        return sw_err_set(err, SW_ERR_INTERNAL, "out of memory");
     if (read_head(s, l, HEAD_PLAIN, err) < 0)
         return -1;
+    forget_wraps(l);
     if (l->head_len == 0)
         return sw_err_set(err, SW_ERR_BAD_DATA, "the source is empty");
-    if (unwrap_head(s, l, limits, err) < 0)
+    if (unwrap_head(s, l, o, limits, err) < 0)
         return -1;
-    if (l->inner == l->head)
-        l->inner_len = l->head_len;
 
     l->file_size = l->n_wraps ? SW_SIZE_UNKNOWN : s->size;
     if (find_format(s, o, l, err) < 0 ||

@@ -16,6 +16,7 @@ struct sw_look {
     bool head_is_all; /* the source ended inside head */
     uint8_t *inner;   /* the first bytes below all wrappers; head itself when there is none */
     size_t inner_len;
+    bool inner_is_all; /* nothing follows them */
     enum sw_wrap wraps[SW_WRAPS_MAX];
     unsigned n_wraps;
     enum sw_format format;

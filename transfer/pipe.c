@@ -46,6 +46,20 @@ void sw_pipe_fail(struct sw_pipe *p, const struct sw_err *err)
     pthread_cond_broadcast(&p->job_more);
 }
 
+int sw_pipe_check_expansion(struct sw_pipe *p, uint64_t out, struct sw_err *err)
+{
+    const struct sw_limits *l = &p->limits;
+    uint64_t in = atomic_load(&p->unwrapped);
+
+    if (out <= l->expansion_floor || out / l->expansion <= in)
+        return 0;
+    return sw_err_set(err, SW_ERR_UNSUPPORTED,
+                      "%llu bytes of the source became more than %llu, over %llu times as much: "
+                      "unpack it first if you trust it",
+                      (unsigned long long)in, (unsigned long long)l->expansion_floor,
+                      (unsigned long long)l->expansion);
+}
+
 void sw_pipe_add_time(struct sw_pipe *p, enum sw_stage stage, int64_t busy_ns)
 {
     SW_LOCK_SCOPE(&p->time_lock);

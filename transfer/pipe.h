@@ -2,7 +2,7 @@
 /* The stages of one running import and what they share. Internal to transfer/.
  *
  *   fetch (lanes) --+--> digest
- *                   +--> decode (0 to 2) --> map --> write (SW_TARGET_WRITERS)
+ *                   +--> decode (0 to 3) --> map --> write (SW_TARGET_WRITERS)
  *                                             |
  *                                             +--> park
  *
@@ -54,6 +54,7 @@ enum sw_stage {
     SW_STAGE_DIGEST,
     SW_STAGE_DECODE,
     SW_STAGE_DECODE2,
+    SW_STAGE_DECODE3,
     SW_STAGE_MAP,
     SW_STAGE_UNPACK,
     SW_STAGE_WRITE,
@@ -146,6 +147,7 @@ struct sw_pipe {
     _Atomic uint64_t data_bytes;
     _Atomic uint64_t done_bytes; /* innermost stream, this run: placed or skipped, in any order */
     _Atomic uint64_t consumed;   /* source bytes that the first decode or map stage is done with */
+    _Atomic uint64_t unwrapped;  /* ... that the first decode stage has taken, to the byte */
     _Atomic uint64_t progress_size; /* guest size once the reader knows it */
 
     pthread_mutex_t err_lock; /* guards err, failed */
@@ -165,6 +167,11 @@ struct sw_pipe {
 
 /* Whether the reader's state is kept beside the target, so that a wrapped stream can be resumed. */
 bool sw_pipe_keeps_tables(const struct sw_pipe *p);
+
+/* Whether what has been unwrapped of the source may have become `out` bytes behind one of its wrappers
+ * (limits: expansion). -1 with SW_ERR_UNSUPPORTED. */
+SW_MUST_CHECK
+int sw_pipe_check_expansion(struct sw_pipe *p, uint64_t out, struct sw_err *err);
 
 /* Record the first error, wake and end everybody. Safe from any thread, any number of times. */
 void sw_pipe_fail(struct sw_pipe *p, const struct sw_err *err);

@@ -3,9 +3,9 @@
 #include "transfer/pipe_run.h"
 
 static const char *const stage_names[SW_STAGE_COUNT_] = {
-    [SW_STAGE_FETCH] = "fetch",     [SW_STAGE_DIGEST] = "digest", [SW_STAGE_DECODE] = "decode",
-    [SW_STAGE_DECODE2] = "decode2", [SW_STAGE_MAP] = "map",       [SW_STAGE_UNPACK] = "unpack",
-    [SW_STAGE_WRITE] = "write",
+    [SW_STAGE_FETCH] = "fetch",     [SW_STAGE_DIGEST] = "digest",   [SW_STAGE_DECODE] = "decode",
+    [SW_STAGE_DECODE2] = "decode2", [SW_STAGE_DECODE3] = "decode3", [SW_STAGE_MAP] = "map",
+    [SW_STAGE_UNPACK] = "unpack",   [SW_STAGE_WRITE] = "write",
 };
 
 /* Time that the stage's threads waited for input and for room, where the pipe knows. */
@@ -15,6 +15,7 @@ static void add_waits(struct sw_pipe *p, enum sw_stage stage, struct sw_stage_ti
         [SW_STAGE_DIGEST] = &p->to_digest,
         [SW_STAGE_DECODE] = &p->to_stage[0],
         [SW_STAGE_DECODE2] = &p->to_stage[1],
+        [SW_STAGE_DECODE3] = &p->to_stage[2],
         [SW_STAGE_MAP] = &p->to_stage[p->n_wraps],
         [SW_STAGE_UNPACK] = &p->to_stage[p->n_wraps],
         [SW_STAGE_WRITE] = &p->jobs,
@@ -23,6 +24,7 @@ static void add_waits(struct sw_pipe *p, enum sw_stage stage, struct sw_stage_ti
         [SW_STAGE_FETCH] = &p->fetch_pool,
         [SW_STAGE_DECODE] = &p->decode_pools[0],
         [SW_STAGE_DECODE2] = &p->decode_pools[1],
+        [SW_STAGE_DECODE3] = &p->decode_pools[2],
     };
     struct sw_queue_stats stats = { 0 };
 
