@@ -127,7 +127,7 @@ static int print_unchanged(const struct work *w)
     sw_autobuf struct sw_buf out = SW_BUF_INIT(4096);
     struct sw_json_writer j;
 
-    if (w->args->output == CLI_OUTPUT_JSON) {
+    if (w->args->output != CLI_OUTPUT_TEXT) {
         sw_json_writer_init(&j, &out);
         sw_json_begin_object(&j, NULL);
         sw_json_put_str(&j, "target", w->claim->disk);
@@ -148,7 +148,7 @@ static int print_result(const struct work *w, const struct sw_import_result *r)
     struct cli_subject subject = { "import", shown ? shown : "blank", w->claim->disk,
                                    plan->is_signed ? &plan->signer : NULL };
 
-    if (w->dv->source != CLI_DV_BLANK || w->args->output == CLI_OUTPUT_JSON)
+    if (w->dv->source != CLI_DV_BLANK || w->args->output != CLI_OUTPUT_TEXT)
         return cli_result_print(w->args, &subject, r);
     sw_buf_printf(&out, "%s: empty disk of ", w->claim->disk);
     cli_put_bytes(&out, r->guest_size);

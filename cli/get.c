@@ -342,9 +342,8 @@ static int check(const struct cli_args *args, struct sw_err *err)
 {
     if (!args->volumes)
         return sw_err_set(err, SW_ERR_USAGE, "get needs --volumes DIR");
-    if (args->watch && args->output == CLI_OUTPUT_JSON)
-        return sw_err_set(err, SW_ERR_USAGE,
-                          "--watch prints lines of text; leave out --output json");
+    if (args->watch && args->output != CLI_OUTPUT_TEXT)
+        return sw_err_set(err, SW_ERR_USAGE, "--watch prints lines of text; leave out --output");
     return 0;
 }
 
@@ -352,7 +351,7 @@ static int show(const struct cli_args *args, const struct rows *rows)
 {
     sw_autobuf struct sw_buf out = SW_BUF_INIT(OUTPUT_MAX);
 
-    if (args->output == CLI_OUTPUT_JSON)
+    if (args->output != CLI_OUTPUT_TEXT)
         put_list(rows, &out);
     else
         put_table(rows, &out);

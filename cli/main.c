@@ -9,7 +9,7 @@
 
 static int usage(const struct cli_args *args, const struct sw_err *err)
 {
-    if (args->output == CLI_OUTPUT_JSON)
+    if (args->output != CLI_OUTPUT_TEXT)
         return cli_fail(args, err);
     fprintf(stderr, "slipway: %s\n", err->msg);
     return sw_err_exit_code(SW_ERR_USAGE);

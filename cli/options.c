@@ -58,7 +58,7 @@ const struct cli_option cli_options[] = {
       "manifest, YAML or JSON; - is standard input" },
     { "volumes", 0, CLI_TEXT, "DIR", AT(volumes), LOCAL, "where the claims lie" },
     { "watch", 'w', CLI_FLAG, NULL, AT(watch), BIT(CLI_GET), "print a line whenever one changes" },
-    { "output", 'o', CLI_CHOICE, "text|json", AT(output), ALL, "how the result is printed" },
+    { "output", 'o', CLI_CHOICE, "text|json|yaml", AT(output), ALL, "how the result is printed" },
     { "progress", 0, CLI_CHOICE, "auto|bar|json|none", AT(progress), WORKS,
       "on standard error; auto: a bar on a terminal, else JSON lines" },
     { "help", 'h', CLI_FLAG, NULL, AT(help), ALL, "this text" },

@@ -13,7 +13,7 @@
 
 #include "common/error.h"
 
-enum cli_output { CLI_OUTPUT_TEXT, CLI_OUTPUT_JSON };
+enum cli_output { CLI_OUTPUT_TEXT, CLI_OUTPUT_JSON, CLI_OUTPUT_YAML };
 enum cli_progress { CLI_PROGRESS_AUTO, CLI_PROGRESS_BAR, CLI_PROGRESS_JSON, CLI_PROGRESS_NONE };
 
 #define CLI_HEADERS_MAX 64

@@ -6,6 +6,7 @@
 #include "cli/human.h"
 #include "common/clock.h"
 #include "common/fileio.h"
+#include "common/yaml_put.h"
 
 #define RESULT_MAX ((size_t)64 << 10)
 
@@ -334,12 +335,37 @@ void cli_result_json(const struct cli_subject *subject, const struct sw_import_r
 
 /* --- Printing -------------------------------------------------------------------------------- */
 
+/* A document of its own, for a command may print several. */
+static int json_to_yaml(const struct sw_buf *json, struct sw_buf *out, struct sw_err *err)
+{
+    sw_auto_json struct sw_json *doc = NULL;
+
+    if (sw_json_parse(sw_buf_str(json), json->n, json->n, &doc, err) < 0)
+        return -1;
+    sw_buf_puts(out, "---\n");
+    sw_yaml_put(out, doc);
+    return sw_buf_check(out, "the result", err);
+}
+
+static int print_all(const struct cli_args *args, const struct sw_buf *text, struct sw_err *err)
+{
+    sw_autobuf struct sw_buf yaml = SW_BUF_INIT(4 * text->n +
+                                                16); /* all of it may be indentation */
+
+    if (sw_buf_check(text, "the result", err) < 0)
+        return -1;
+    if (args->output != CLI_OUTPUT_YAML)
+        return sw_write_full(STDOUT_FILENO, sw_buf_str(text), text->n, err);
+    if (json_to_yaml(text, &yaml, err) < 0)
+        return -1;
+    return sw_write_full(STDOUT_FILENO, sw_buf_str(&yaml), yaml.n, err);
+}
+
 int cli_print(const struct cli_args *args, const struct sw_buf *text)
 {
     struct sw_err err = { 0 };
 
-    if (sw_buf_check(text, "the result", &err) < 0 ||
-        sw_write_full(STDOUT_FILENO, sw_buf_str(text), text->n, &err) < 0) {
+    if (print_all(args, text, &err) < 0) {
         sw_err_wrap(&err, "standard output");
         fprintf(stderr, "slipway: %s\n", err.msg);
         return sw_err_exit_code(err.kind);
@@ -352,7 +378,7 @@ int cli_result_print(const struct cli_args *args, const struct cli_subject *subj
 {
     sw_autobuf struct sw_buf out = SW_BUF_INIT(RESULT_MAX);
 
-    if (args->output == CLI_OUTPUT_JSON)
+    if (args->output != CLI_OUTPUT_TEXT)
         cli_result_json(subject, r, &out);
     else
         cli_result_text(subject, r, &out);
@@ -375,7 +401,7 @@ static const char *hint(enum sw_err_kind kind)
     }
 }
 
-static int fail_json(const struct sw_err *err)
+static int fail_json(const struct cli_args *args, const struct sw_err *err)
 {
     sw_autobuf struct sw_buf out = SW_BUF_INIT(8192);
     struct sw_json_writer w;
@@ -387,8 +413,8 @@ static int fail_json(const struct sw_err *err)
     sw_json_put_str(&w, "message", err->msg);
     sw_json_end(&w);
     sw_json_end(&w);
-    puts(sw_buf_str(&out));
-    fflush(stdout);
+    sw_buf_puts(&out, "\n");
+    (void)!cli_print(args, &out);
     return sw_err_exit_code(err->kind);
 }
 
@@ -396,8 +422,8 @@ int cli_fail(const struct cli_args *args, const struct sw_err *err)
 {
     const char *more = hint(err->kind);
 
-    if (args->output == CLI_OUTPUT_JSON)
-        return fail_json(err);
+    if (args->output != CLI_OUTPUT_TEXT)
+        return fail_json(args, err);
     fprintf(stderr, "slipway: %s\n", err->msg);
     if (more)
         fprintf(stderr, "hint: %s\n", more);

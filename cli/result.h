@@ -30,12 +30,13 @@ SW_MUST_CHECK
 int cli_result_print(const struct cli_args *args, const struct cli_subject *subject,
                      const struct sw_import_result *r);
 
-/* Print a finished buffer on standard output; exit code as above. */
+/* Print a finished buffer on standard output; exit code as above. With --output yaml the buffer holds
+ * JSON, and is printed as a YAML document. */
 SW_MUST_CHECK
 int cli_print(const struct cli_args *args, const struct sw_buf *text);
 
 /* Report an error once: "slipway: <message>" and perhaps a hint on standard error, or
- * {"error":{"kind","message"}} on standard output with --output json. Returns the exit code of the
+ * {"error":{"kind","message"}} on standard output with --output json or yaml. Returns the exit code of the
  * error's kind. */
 int cli_fail(const struct cli_args *args, const struct sw_err *err);
 
