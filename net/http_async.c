@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -461,9 +462,10 @@ static int set_up(struct sw_http_async *r, const struct sw_http_async_request *q
     curl_easy_setopt(easy, CURLOPT_PROXY, q->proxy ? q->proxy : "");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                      q->is_http1 ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
-    /* Wait for the first connection to say whether it takes many requests, instead of opening one
-     * more for each of those that come meanwhile. */
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, q->is_http1 ? 0L : 1L);
+    /* Wait until TLS has told whether the first connection takes many requests, instead of opening
+     * one more for each of those that come meanwhile. Without TLS nothing tells. */
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT,
+                     !q->is_http1 && strncasecmp(q->url, "https:", 6) == 0 ? 1L : 0L);
     set_times(easy, q);
     set_callbacks(r);
     if (set_url(r, q, err) < 0 || set_tls(easy, q->tls, err) < 0 || set_method(easy, q, err) < 0)

@@ -22,7 +22,8 @@
 #include "kube/watch.h"
 
 struct options {
-    const char *kubeconfig, *context, *selector, *fields, *ns, *uid, *version, *manager, *until;
+    const char *kubeconfig, *context, *selector, *fields, *ns, *uid, *version, *manager, *until,
+        *pod;
     uint64_t seconds, page, max_event, deadline_ms, in_flight, timeout_s;
     bool is_forced;
 };
@@ -89,7 +90,7 @@ static void print_stats(const struct cat *c)
     say("stats");
     for (size_t i = 0; i < SW_COUNT(table); i++)
         say(" %s=%llu", table[i].name, (unsigned long long)table[i].value);
-    say("\n");
+    say(" ns=%s\n", sw_kube_client_namespace(c->client));
 }
 
 /* --- Requests ------------------------------------------------------------------------------------ */
@@ -361,9 +362,9 @@ static int run(struct cat *c, int n, char **args, struct sw_err *err)
 static int take_option(struct options *o, int option, struct sw_err *err)
 {
     const char **const texts[] = {
-        ['k'] = &o->kubeconfig, ['c'] = &o->context, ['l'] = &o->selector,
-        ['f'] = &o->fields,     ['n'] = &o->ns,      ['u'] = &o->uid,
-        ['v'] = &o->version,    ['m'] = &o->manager, ['U'] = &o->until,
+        ['k'] = &o->kubeconfig, ['c'] = &o->context, ['l'] = &o->selector, ['f'] = &o->fields,
+        ['n'] = &o->ns,         ['u'] = &o->uid,     ['v'] = &o->version,  ['m'] = &o->manager,
+        ['U'] = &o->until,      ['P'] = &o->pod,
     };
     uint64_t *const numbers[] = {
         ['s'] = &o->seconds,     ['p'] = &o->page,      ['e'] = &o->max_event,
@@ -392,7 +393,7 @@ static int parse_options(struct options *o, int argc, char **argv, struct sw_err
         { "seconds", 1, NULL, 's' },    { "page", 1, NULL, 'p' },
         { "max-event", 1, NULL, 'e' },  { "deadline", 1, NULL, 'd' },
         { "in-flight", 1, NULL, 'i' },  { "timeout", 1, NULL, 't' },
-        { NULL, 0, NULL, 0 },
+        { "pod", 1, NULL, 'P' },        { NULL, 0, NULL, 0 },
     };
     int option;
 
@@ -401,6 +402,15 @@ static int parse_options(struct options *o, int argc, char **argv, struct sw_err
             return -1;
     }
     return 0;
+}
+
+static int open_config(struct cat *c, struct sw_err *err)
+{
+    if (c->o.pod)
+        return sw_kube_config_in_cluster(c->o.pod, &c->config, err);
+    if (c->o.kubeconfig)
+        return sw_kube_config_file(c->o.kubeconfig, c->o.context, &c->config, err);
+    return sw_kube_config_default(&c->config, err);
 }
 
 static int cat_main(struct cat *c, int argc, char **argv, struct sw_err *err)
@@ -412,8 +422,7 @@ static int cat_main(struct cat *c, int argc, char **argv, struct sw_err *err)
         sw_loop_on_signal(c->loop, SIGTERM, on_signal, c, err) < 0)
         return -1;
     options.max_in_flight = (unsigned)c->o.in_flight;
-    if (c->o.kubeconfig ? sw_kube_config_file(c->o.kubeconfig, c->o.context, &c->config, err) < 0
-                        : sw_kube_config_default(&c->config, err) < 0)
+    if (open_config(c, err) < 0)
         return -1;
     if (sw_kube_client_open(c->loop, c->config, &options, &c->client, err) < 0)
         return -1;
