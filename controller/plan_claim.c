@@ -204,8 +204,8 @@ static void tell_refusal(struct claim *c)
     sw_autobuf struct sw_buf text = SW_BUF_INIT(2048);
     struct changes ch;
 
-    if (!message)
-        return;
+    if (!message || strstr(message, "because it is being terminated"))
+        return; /* nothing, or the namespace goes and takes the claim with it */
     if (strstr(message, "exceeded quota:"))
         reason = "ErrExceededQuota";
     sw_buf_printf(&text, "cannot start pod %s: %.1024s", c->pod_name, message);

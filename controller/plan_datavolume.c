@@ -147,7 +147,9 @@ static void read_refusal(struct sw_dv *d)
     struct sw_err ignored;
     uint64_t code = 0;
 
-    if (!message || sw_json_get_u64(failure, "code", &code, &ignored) != 1)
+    /* A namespace on its way out takes everything with it: nothing is wrong with the claim. */
+    if (!message || sw_json_get_u64(failure, "code", &code, &ignored) != 1 ||
+        strstr(message, "because it is being terminated"))
         return;
     if (strstr(message, "exceeded quota:"))
         sw_problem_set(&d->problem, "ErrExceededQuota", "%s", message);

@@ -132,6 +132,26 @@ static const char *check_cut(const struct sw_json *pair, const struct world *who
                : "the plan reads a field that controller/kind.h does not list";
 }
 
+/* Whichever look at the view fails, the plan fails with it, and leaks nothing (for the sanitizers). */
+static const char *check_failures(struct world *w, const struct sw_json *pair, struct sw_err *err)
+{
+    for (unsigned n = 1; n < WORLD_LISTS_MAX; n++) {
+        struct sw_json *actions = NULL;
+
+        world_forget(w);
+        w->fail_at = n;
+        int done = run_plan(w, pair, &actions, err);
+        bool has_failed = w->fail_at == 0;
+        w->fail_at = 0;
+        sw_json_free(actions);
+        if (!has_failed)
+            return done < 0 ? "the plan fails" : NULL;
+        if (done == 0 || err->kind != SW_ERR_INTERNAL || actions)
+            return "the plan goes on when the view fails";
+    }
+    return "the plan looks too often";
+}
+
 /* Performed, the answer has to be an end: what is still said then changes nothing. */
 static const char *check_settled(struct world *w, const struct sw_json *pair,
                                  const struct sw_json *actions, struct sw_err *err)
@@ -170,6 +190,8 @@ static const char *check(const struct sw_json *pair, struct sw_buf *answer, stru
     wrong = matches(want, actions) ? NULL : "another answer";
     if (!wrong)
         wrong = check_cut(pair, &w, actions, err);
+    if (!wrong)
+        wrong = check_failures(&w, pair, err);
     if (!wrong)
         wrong = check_settled(&w, pair, actions, err);
     world_done(&w);

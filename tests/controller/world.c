@@ -23,9 +23,19 @@ struct sw_json *world_find(const struct world *w, const char *kind, const char *
     return NULL;
 }
 
+/* Whether this is the look that fails. */
+static int looked(struct world *w, struct sw_err *err)
+{
+    if (w->fail_at && --w->fail_at == 0)
+        return sw_err_set(err, SW_ERR_INTERNAL, "the view failed");
+    return 0;
+}
+
 static int get(const struct sw_view *view, enum sw_kind kind, const char *ns, const char *name,
                const struct sw_json **ret, struct sw_err *err)
 {
+    if (looked(view->ctx, err) < 0)
+        return -1;
     *ret = world_find(view->ctx, sw_kind_info(kind)->name, ns, name);
     return *ret != NULL;
 }
@@ -76,6 +86,10 @@ static int list(const struct sw_view *view, enum sw_kind kind, enum sw_index ind
                 const char *value, const struct sw_json **ret, struct sw_err *err)
 {
     struct world *w = view->ctx;
+
+    if (looked(w, err) < 0)
+        return -1;
+
     struct sw_json *found = sw_json_new_array(&w->m);
 
     for (size_t i = 0; i < sw_json_length(w->objects); i++) {

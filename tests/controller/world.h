@@ -16,6 +16,7 @@ struct world {
     unsigned n_lists;
     unsigned clock; /* uids, resource versions and times count on */
     struct sw_json *last_error;
+    unsigned fail_at; /* the how-manieth look at the view fails; 0: none */
     struct sw_plan_env env;
     struct sw_view view;
 };
