@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A web server that misbehaves as told, and a proxy, for tests.
 
-    faultd.py --root DIR --log FILE [--cert PEM --key PEM] [--proxy-auth USER:PASSWORD]
+    faultd.py --root DIR --log FILE [--address IP] [--cert PEM --key PEM]
+              [--proxy-auth USER:PASSWORD]
 
 Prints one JSON line with its ports and serves until its standard input is closed. A line there is
 answered with a line once no request is being served: then all of them are in the log.
@@ -453,7 +454,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 def start(state, name, base, context=None):
     handler = type(name, (base,), {"state": state, "listener": name})
-    server = Server(("127.0.0.1", 0), handler)
+    server = Server((state.args.address, 0), handler)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True,
                                             do_handshake_on_connect=False)
@@ -465,6 +466,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", required=True)
     parser.add_argument("--log", required=True)
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--cert")
     parser.add_argument("--key")
     parser.add_argument("--proxy-auth")
