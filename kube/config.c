@@ -109,10 +109,11 @@ static int refresh_one(struct sw_kube_config *c, enum sw_kube_secret which, bool
 
 int sw_kube_config_refresh(struct sw_kube_config *c, bool force, struct sw_err *err)
 {
+    struct sw_err later; /* the first failure is the one that is told */
     int changed = 0;
 
     for (int i = 0; i < SW_KUBE_SECRET_COUNT_; i++) {
-        int now = c->files[i] ? refresh_one(c, i, force, err) : 0;
+        int now = c->files[i] ? refresh_one(c, i, force, changed < 0 ? &later : err) : 0;
 
         changed = now < 0 || changed < 0 ? -1 : changed | now;
     }
