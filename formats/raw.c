@@ -162,7 +162,7 @@ static int watch_end(struct raw *r, uint64_t off, struct sw_span bytes, const st
                      struct sw_err *err)
 {
     uint64_t end = off + bytes.n, last = sw_align_down(end - 1, SECTOR);
-    const uint8_t *sector = bytes.p + (last - off);
+    const uint8_t *sector = bytes.p + (sw_max_u64(last, off) - off);
     size_t n = (size_t)(end - last);
     int is = 0;
 

@@ -155,7 +155,8 @@ static int compare_tables(struct sw_vmdk *v, struct sw_err *err)
         return sw_table_bad(err,
                             "grain directory: it is said to be at offset %llu, and was at %llu",
                             (unsigned long long)w->gd_want, (unsigned long long)w->gd_off);
-    qsort(w->sums, w->n_sums, sizeof(*w->sums), by_off);
+    if (w->n_sums)
+        qsort(w->sums, w->n_sums, sizeof(*w->sums), by_off);
     for (uint32_t i = 0; i < v->h.n_gt; i++) {
         if (compare_table(v, i, err) < 0)
             return -1;

@@ -179,7 +179,7 @@ def build_qed(layout, size=8 * 4096 + 512, cluster=4096, table_size=1, used=(0, 
         struct.pack_into("<Q", out, l1_at + 8 * t, at)
     for i, at in blocks.at.items():
         struct.pack_into("<Q", out, l2_at[i // per] + 8 * (i % per), at)
-    if 1 not in used:
+    if n_l2 and 1 not in used:
         struct.pack_into("<Q", out, l2_at[n_l2[0]] + 8, 1)
     f = dict(magic=b"QED\0", cluster=cluster, table_size=table_size, header_size=1, features=0, l1=l1_at,
              size=size, backing_off=0, backing_len=0)

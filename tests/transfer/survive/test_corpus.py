@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Differential: every image of the corpus (tests/formats/make-corpus), read from a file, through
+"""Differential: every image of a corpus (tests/formats/make-corpus, make-image-corpus), read from a file, through
 standard input, from a server without ranges, from nginx and out of its wrapper, must become what
 'qemu-img convert -O raw' makes of it, byte for byte.
 
     test_corpus.py IMPORT-MANY MAKE-CORPUS [STRIDE]
 
-STRIDE n reads every nth image only (sanitizer builds)."""
+STRIDE n reads every nth image only (sanitizer builds). What was read is counted per format and kind of
+source."""
 import collections
 import glob
 import os
@@ -17,20 +18,22 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from common import ENV, faultd, find, need, nginx, scratch  # noqa: E402
 
-IMAGES_MIN = 200
+IMAGES_MIN = {"make-corpus": 200, "make-image-corpus": 60}
+FORMATS = ("qcow2", "vdi", "vpc", "vhdx", "vmdk", "qed", "parallels")
 
 
 def jobs_of(image, http, nginx_url, target):
     """(label, how, source, target, oracle, memory) of one image."""
     base = os.path.basename(image)
-    raw = image[:-len("qcow2")] + "raw"
-    name = base[:-len(".qcow2")]
+    name, _, kind = base.rpartition(".")
+    raw = image[:-len("qcow2")] + "raw" if kind == "qcow2" else image + ".raw"
+    name += " " + kind
     yield name + " file", "open", image, target, raw, "0"
     yield name + " stdin", "pipe", image, target, raw, "0"
     yield name + " noranges", "open", f"{http}/noranges/{base}", target, raw, "0"
     if nginx_url:
         yield name + " nginx", "open", f"{nginx_url}/{base}", target, raw, "0"
-    wrapped = glob.glob(glob.escape(image) + ".*")
+    wrapped = [p for p in glob.glob(glob.escape(image) + ".*") if p != raw]
     if not wrapped:
         raise SystemExit(f"{image} has no wrapped copy")
     for path in wrapped:
@@ -43,8 +46,8 @@ def main():
     many, maker = sys.argv[1:3]
     stride = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     corpus = subprocess.run([maker], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    images = sorted(glob.glob(corpus + "/*.qcow2"))
-    if len(images) < IMAGES_MIN:
+    images = sorted(p for kind in FORMATS for p in glob.glob(f"{corpus}/*.{kind}"))
+    if len(images) < IMAGES_MIN[os.path.basename(maker)]:
         raise SystemExit(f"only {len(images)} images in {corpus}")
     images = images[::stride]
 
@@ -66,12 +69,15 @@ def run(many, images, http, url, work):
     for line in lines:
         label, kind, same, parked_bytes, _, message = line.split("\t", 5)
         parked += int(parked_bytes) > 0
-        ways[label.rsplit(" ", 1)[1]] += 1
+        words = label.split()
+        ways[(words[1], "wrapped " * (len(words) > 3) + words[-1])] += 1
         if kind != "none" or same != "same":
             failed += 1
             print(f"FAILED {label}: {kind} {same} {message}")
-    print(f"{len(images)} images, {len(lines)} imports ({dict(ways)}), {parked} with parked bytes, "
-          f"{failed} failed")
+    for kind in sorted({kind for kind, _ in ways}):
+        print(kind + ":", ", ".join(f"{n} from {way}" for (k, way), n in sorted(ways.items())
+                                    if k == kind))
+    print(f"{len(images)} images, {len(lines)} imports, {parked} with parked bytes, {failed} failed")
     if process.returncode or len(lines) != len(jobs):
         print(f"import-many ended with {process.returncode} after {len(lines)} of {len(jobs)} jobs")
         return 1
