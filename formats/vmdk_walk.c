@@ -241,8 +241,8 @@ static int take_marker(struct sw_vmdk *v, struct sw_err *err)
         return 0;
     }
     if (w->type > MARKER_FOOTER)
-        return sw_err_set(err, SW_ERR_UNSUPPORTED, "marker at offset %llu: unknown type %u",
-                          (unsigned long long)w->at, w->type);
+        return sw_table_bad(err, "marker at offset %llu: unknown type %u",
+                            (unsigned long long)w->at, w->type);
     return begin_meta(v, value, err);
 }
 

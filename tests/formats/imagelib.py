@@ -279,7 +279,7 @@ QEMU = {"vdi": "vdi", "vhd": "vpc", "vhd_fixed": "vpc", "qed": "qed", "parallels
         "vmdk": "vmdk", "vmdk_stream": "vmdk", "vhdx": "vhdx", "vhdx_log": "vhdx"}
 
 
-def build(kind, layout, **change):
+def build(kind, layout, /, **change):
     return BUILD[kind](layout, **change)
 
 
