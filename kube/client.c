@@ -40,6 +40,7 @@ struct sw_kube_call {
     struct sw_buf answer;
     int64_t started_ns, deadline_ns;
     unsigned attempts;
+    bool has_uid;       /* as a precondition */
     bool has_new_token; /* a 401 had its second chance */
     void *ctx;
     void (*on_done)(void *ctx, const struct sw_kube_answer *answer);
@@ -337,6 +338,18 @@ static bool is_repeated(const struct sw_kube_call *call, const struct sw_kube_st
     }
 }
 
+/* A patch with another uid is refused as an attempt to change it, which is an invalid object and
+ * not a conflict (seen with 1.34). Our callers mean a precondition. */
+static void translate(struct sw_kube_call *call, struct sw_kube_status *status)
+{
+    if (!call->has_uid || status->code != 422 ||
+        !strstr(status->message, "metadata.uid: Invalid value"))
+        return;
+    call->client->stats.conflicts++;
+    status->code = 409;
+    sw_kube_status_set_reason(status, "Conflict");
+}
+
 static void on_refused(struct sw_kube_call *call, const struct sw_http_async_end *end)
 {
     struct sw_kube_client *c = call->client;
@@ -352,6 +365,7 @@ static void on_refused(struct sw_kube_call *call, const struct sw_http_async_end
         return;
     }
     sw_kube_status_parse(sw_buf_str(&call->answer), call->answer.n, end->status, &status);
+    translate(call, &status);
     if (!status.retry_after_s)
         status.retry_after_s = end->retry_after_s;
     /* An hour is for ever, and does not overflow. */
@@ -359,7 +373,7 @@ static void on_refused(struct sw_kube_call *call, const struct sw_http_async_end
     if (is_repeated(call, &status, end->status, wait_s) &&
         wait_for_another(call, (int64_t)wait_s * SW_NS_PER_SEC))
         return;
-    refuse(call, &status, end->status);
+    refuse(call, &status, status.code);
 }
 
 static void count_attempt(struct sw_kube_client *c, const struct sw_kube_call *call,
@@ -454,6 +468,7 @@ int sw_kube_call_start(struct sw_kube_client *c, const struct sw_kube_request *q
     }
     call->client = c;
     call->verb = q->verb;
+    call->has_uid = q->uid;
     call->ctx = q->ctx;
     call->on_done = q->on_done;
     call->started_ns = sw_now_ns();

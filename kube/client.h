@@ -97,7 +97,8 @@ struct sw_kube_request {
     size_t body_n;
 
     /* Preconditions; NULL: none. REPLACE, APPLY and MERGE_PATCH: put into metadata of the body; DELETE:
-     * into its options. When one does not hold the answer is 409, reason Conflict. */
+     * into its options. When one does not hold the answer is 409, reason Conflict. The uid of a
+     * MERGE_PATCH of a subresource may not be looked at by the server: use the version there. */
     const char *uid;
     const char *resource_version;
 

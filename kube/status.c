@@ -113,6 +113,11 @@ void sw_kube_status_parse(const char *text, size_t n, unsigned http, struct sw_k
     quote_start(text, n, ret->message);
 }
 
+void sw_kube_status_set_reason(struct sw_kube_status *status, const char *reason)
+{
+    copy_text(status->reason, sizeof(status->reason), reason);
+}
+
 static enum sw_err_kind kind_of(unsigned code)
 {
     switch (code) {

@@ -41,6 +41,8 @@ void sw_kube_status_from(const struct sw_json *object, unsigned http, struct sw_
  * returns -1. */
 int sw_kube_status_err(const struct sw_kube_status *status, struct sw_err *err);
 
+void sw_kube_status_set_reason(struct sw_kube_status *status, const char *reason);
+
 static inline bool sw_kube_status_is(const struct sw_kube_status *status, const char *reason)
 {
     return status && __builtin_strcmp(status->reason, reason) == 0;

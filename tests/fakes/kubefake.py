@@ -411,7 +411,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Refusal(404, f'{plural} "{name}" not found')
         meta = patch.get("metadata", {})
         if old:
-            self.check(old, meta.pop("uid", None), meta.pop("resourceVersion", None))
+            uid = meta.pop("uid", None)
+            if uid and uid != old["metadata"]["uid"]:      # as the real one does
+                raise Refusal(422, f"metadata.uid: Invalid value: \"{uid}\": field is immutable")
+            self.check(old, uid, meta.pop("resourceVersion", None))
         return 200 if old else 201, self.fake._store(plural, ns, name, merge(old or {}, patch), old)
 
     def on_delete(self, plural, ns, name):
