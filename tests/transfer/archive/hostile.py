@@ -170,7 +170,7 @@ def archives(canary):
 
 
 def truncations():
-    """One archive with all kinds of members; cut at every 64 bytes it is refused."""
+    """One archive with all kinds of members; cut anywhere it is refused."""
     return (directory("d") + pax(path="d/long-" + "n" * 120) + member("x", b"x" * 700) +
             gnu_long("y" * 150) + member("y", b"y") + symlink("d/l", "../good") + FILE +
             hardlink("h", "good") + gnu_sparse("s", [(0, 512), (8192, 512)], 65536, b"s" * 1024))

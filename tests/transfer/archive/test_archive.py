@@ -29,6 +29,9 @@ from hostile import END, FILE, directory, gnu_sparse, hardlink, member, symlink
 
 SLIPWAY, IMPORTER = sys.argv[1], sys.argv[2]
 SANITIZED = os.environ.get("SANITIZED") == "true"
+LONG = os.environ.get("SLIPWAY_LONG_TESTS") == "1"
+# Each run flushes the whole file system, whoever else writes to it: one in memory does not wait.
+WORK = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 MIB = 1 << 20
 HIDDEN = ".slipway-unpacking"
 AS_POD = {"user": 107, "group": 107, "extra_groups": []} if os.getuid() == 0 else {}
@@ -99,7 +102,7 @@ class Case(unittest.TestCase):
         cls.server.server_close()
 
     def setUp(self):
-        self.dir = tempfile.mkdtemp(prefix="slipway-archive-")
+        self.dir = tempfile.mkdtemp(prefix="slipway-archive-", dir=WORK)
         self.addCleanup(self.remove)
         self.env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
         self.out = self.path("out")
@@ -409,7 +412,7 @@ class Hostile(Case):
 
     def test_every_truncation_is_refused(self):
         data = hostile.truncations()
-        for cut in range(0, len(data) + 1, 64):
+        for cut in range(0, len(data) + 1, 192):
             with self.subTest(cut=cut):
                 self.unpack("-", code=6, data=data[:cut])
                 self.assertFalse(os.path.exists(self.out))
@@ -432,7 +435,7 @@ class Hostile(Case):
                 if os.path.exists(self.out):
                     shutil.rmtree(self.out)
 
-    @unittest.skipIf(SANITIZED, "a million members take minutes there")
+    @unittest.skipUnless(LONG, "15 s: SLIPWAY_LONG_TESTS=1")
     def test_more_than_a_million_members_are_refused(self):
         one = hardlink("f", "f")
         process = subprocess.Popen([SLIPWAY, "unpack", "--progress", "none", "--no-digest", "-",

@@ -6,8 +6,8 @@ of the disk alone.
 
     test_containers.py IMPORT-MANY MAKE-CORPUS [STRIDE]
 
-STRIDE n takes every nth combination only (sanitizer builds). SLIPWAY_ALL_CONTAINERS=1 takes more
-images of the corpus."""
+STRIDE n takes every nth combination only. SLIPWAY_LONG_TESTS=1 takes all of them, and more images of
+the corpus."""
 import collections
 import glob
 import io
@@ -23,7 +23,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from common import ENV, MIB, faultd, need, nginx, scratch  # noqa: E402
 
 OVF = b"<?xml version='1.0'?>\n<Envelope/>\n"
-FORMATS = ("qcow2", "vdi", "vpc", "qed")
+LONG = os.environ.get("SLIPWAY_LONG_TESTS") == "1"
+FORMATS = ("qcow2", "vdi", "vpc", "vhdx", "vmdk", "qed")
 
 
 def tool(*command, data=None):
@@ -80,7 +81,7 @@ def containers(path):
 
 def make_images(folder, corpus):
     """(image, oracle): some of the corpus, other formats, raw disks of one byte and more."""
-    every = 20 if os.environ.get("SLIPWAY_ALL_CONTAINERS") else 90
+    every = 20 if LONG else 90
     for image in sorted(glob.glob(corpus + "/*.qcow2"))[::every]:
         yield image, image[:-len("qcow2")] + "raw"
     raw = folder + "/sparse.raw"
@@ -131,7 +132,7 @@ def main():
         os.mkdir(work + "/files")
         with faultd(work + "/files/www") as ports, nginx(work + "/files/www") as (url, _):
             jobs = list(make_jobs(work + "/files", corpus, f"http://127.0.0.1:{ports['http']}", url))
-            return run(many, jobs[::stride])
+            return run(many, jobs if LONG else jobs[::stride])
 
 
 def run(many, jobs):
