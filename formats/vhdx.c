@@ -239,7 +239,7 @@ static int front_done(struct vhdx *v, struct sw_err *err)
 static int log_done(struct vhdx *v, struct sw_err *err)
 {
     if (v->log_bytes && sw_vhdx_replay((struct sw_span){ v->log_bytes, v->log.len }, v->log_guid,
-                                       v->t.limits.table_memory / 4, &v->overlay, err) < 0)
+                                       v->t.limits.table_memory / 16, &v->overlay, err) < 0)
         return -1;
     free(v->log_bytes);
     v->log_bytes = NULL;
