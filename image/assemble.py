@@ -48,7 +48,7 @@ LINKS = {"bin": "usr/bin", "lib": "usr/lib", "sbin": "usr/sbin"}
 
 def main():
     parser = argparse.ArgumentParser(description="assemble the container image")
-    for option in ("arch", "triplet", "sysroot", "programs", "out"):
+    for option in ("arch", "suite", "triplet", "sysroot", "programs", "out"):
         parser.add_argument("--" + option, required=True)
     args = parser.parse_args()
 
@@ -58,7 +58,7 @@ def main():
     base, own, packages = choose(sysroot, programs)
     shutil.rmtree(out / "root", ignore_errors=True)
     write_root(out / "root", {**base, **own})
-    info = {"arch": args.arch, "version": version(), "revision": revision()}
+    info = {"arch": args.arch, "suite": args.suite, "version": version(), "revision": revision()}
     digest = oci.write_image(out, info, [base, own])
     sbom.write(out / "sbom.json", info, packages, programs, digest)
     return report(out, base, own, programs, digest)

@@ -114,7 +114,7 @@ def _config(info, diff_ids):
         "org.opencontainers.image.description": "KubeVirt boot disks: importer, controller, tools",
         "org.opencontainers.image.version": info["version"],
         "org.opencontainers.image.licenses": "Apache-2.0",
-        "org.opencontainers.image.base.name": "debian:trixie",
+        "org.opencontainers.image.base.name": f"debian:{info['suite']}",
     }
     if info["revision"]:
         labels["org.opencontainers.image.revision"] = info["revision"]

@@ -10,7 +10,7 @@ from urllib.parse import quote
 def write(path, info, packages, programs, digest):
     """packages: name to the sysroot's files about it, without their suffix."""
     entries = [_ours(info, digest)]
-    entries += [_debian(name, about) for name, about in sorted(packages.items())]
+    entries += [_debian(name, about, info["suite"]) for name, about in sorted(packages.items())]
     document = {
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
@@ -46,11 +46,11 @@ def _ours(info, digest):
     }
 
 
-def _debian(name, about):
+def _debian(name, about, suite):
     control = dict(re.findall(r"^([A-Z][\w-]*): (.*)$",
                               about.with_name(name + ".control").read_text(), re.MULTILINE))
     purl = (f"pkg:deb/debian/{quote(name)}@{quote(control['Version'])}"
-            f"?arch={control['Architecture']}&distro=trixie")
+            f"?arch={control['Architecture']}&distro={suite}")
     return {
         "SPDXID": _id("deb", name), "name": name, "versionInfo": control["Version"],
         "supplier": f"Organization: {re.sub(r' *<.*', '', control['Maintainer'])}",

@@ -83,7 +83,8 @@ class Layout(unittest.TestCase):
             for line in (BUILT / "cross.ini").read_text().splitlines():
                 if line.startswith("sys_root"):
                     sysroot = line.split("'")[1]
-            subprocess.run([TOP / "image" / "assemble.py", "--arch", ARCH, "--sysroot", sysroot,
+            subprocess.run([TOP / "image" / "assemble.py", "--arch", ARCH, "--suite", "trixie",
+                            "--sysroot", sysroot,
                             "--triplet", f"{os.uname().machine}-linux-gnu",
                             "--programs", f"{again}/programs", "--out", again],
                            check=True, stdout=subprocess.DEVNULL)
