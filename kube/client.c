@@ -100,8 +100,10 @@ static struct sw_http_tls tls_of(const struct sw_kube_access *a)
 
 /* Fill in server and credentials, and start. */
 static int start(struct sw_kube_client *c, const char *path, const char *content_type,
-                 struct sw_http_async_request *q, struct sw_http_async **ret, struct sw_err *err)
+                 const struct sw_http_async_request *request, struct sw_http_async **ret,
+                 struct sw_err *err)
 {
+    struct sw_http_async_request q = *request;
     const struct sw_kube_access *a;
     sw_autobuf struct sw_buf url = SW_BUF_INIT(128 << 10);
     sw_autobuf struct sw_buf token = SW_BUF_INIT(64 << 10);
@@ -112,24 +114,24 @@ static int start(struct sw_kube_client *c, const char *path, const char *content
     refresh(c, false);
     a = sw_kube_config_access(c->config);
     tls = tls_of(a);
-    q->n_headers = 1;
+    q.n_headers = 1;
     if (content_type) {
         sw_buf_printf(&type, "Content-Type: %s", content_type);
-        headers[q->n_headers++] = sw_buf_str(&type);
+        headers[q.n_headers++] = sw_buf_str(&type);
     }
     if (a->token) {
         sw_buf_printf(&token, "Authorization: Bearer %s", a->token);
-        headers[q->n_headers++] = sw_buf_str(&token);
+        headers[q.n_headers++] = sw_buf_str(&token);
     }
     sw_buf_printf(&url, "%s%s", a->server, path);
     if (sw_buf_check(&url, "the URL", err) < 0 || sw_buf_check(&token, "the token", err) < 0)
         return -1;
-    q->url = sw_buf_str(&url);
-    q->headers = headers;
-    q->tls = &tls;
-    q->proxy = a->proxy;
+    q.url = sw_buf_str(&url);
+    q.headers = headers;
+    q.tls = &tls;
+    q.proxy = a->proxy;
 
-    int done = sw_http_async_start(c->pool, q, ret, err);
+    int done = sw_http_async_start(c->pool, &q, ret, err);
     if (token.p)
         explicit_bzero(token.p, token.n);
     return done;

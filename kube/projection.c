@@ -177,15 +177,10 @@ void sw_kube_select(const struct sw_kube_selector *s, const struct sw_json *obje
 
 /* --- Compiling a projection ---------------------------------------------------------------------- */
 
-static struct step *enter_step(struct step *in, const char *key, bool is_prefix)
+static struct step *make_step(const char *key, bool is_prefix)
 {
-    struct step **at = &in->child;
-
-    while (*at && ((*at)->is_prefix != is_prefix || strcmp((*at)->key, key) != 0))
-        at = &(*at)->next;
-    if (*at)
-        return *at;
     struct step *s = calloc(1, sizeof(*s));
+
     if (!s)
         return NULL;
     s->key = strdup(key);
@@ -194,8 +189,18 @@ static struct step *enter_step(struct step *in, const char *key, bool is_prefix)
         free(s);
         return NULL;
     }
-    *at = s;
     return s;
+}
+
+static struct step *enter_step(struct step *in, const char *key, bool is_prefix)
+{
+    struct step **at = &in->child;
+
+    while (*at && ((*at)->is_prefix != is_prefix || strcmp((*at)->key, key) != 0))
+        at = &(*at)->next;
+    if (!*at)
+        *at = make_step(key, is_prefix);
+    return *at;
 }
 
 static int add_path(struct sw_kube_projection *p, const char *path, struct sw_err *err)

@@ -62,7 +62,7 @@ struct sw_http_pool {
     struct sw_loop_timer timer;
     struct sw_loop_call work; /* starting and ending have something */
     struct async_list starting, running, ending;
-    LIST_HEAD(, sock) socks;
+    LIST_HEAD(sock_list, sock) socks;
     CURL *spare[SPARE_HANDLES];
     unsigned n_spare;
     size_t n_running;

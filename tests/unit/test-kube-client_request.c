@@ -10,12 +10,12 @@
 #include <string.h>
 
 static const struct sw_kube_resource maps = { "", "v1", "configmaps", "ConfigMap", false };
-static const struct sw_kube_where a = { &maps, "ns", "a", NULL };
-static const struct sw_kube_where all = { &maps, "ns", NULL, NULL };
+#define IT_IS .where = { &maps, "ns", "a", NULL }
+#define ALL_ARE .where = { &maps, "ns", NULL, NULL }
 
 #define ITEM "/api/v1/namespaces/ns/configmaps/a"
 #define ALL "/api/v1/namespaces/ns/configmaps"
-#define BODY(text) .body = text, .body_n = sizeof(text) - 1
+#define BODY(text) .body = (text), .body_n = sizeof(text) - 1
 #define OPTIONS "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v1\""
 
 static void puts_requests_onto_the_wire(void **state)
@@ -25,28 +25,28 @@ static void puts_requests_onto_the_wire(void **state)
         const char *method, *path, *type, *body;
         bool is_harmless;
     } table[] = {
-        { { .verb = SW_KUBE_GET, .where = a }, "GET", ITEM, NULL, NULL, true },
+        { { .verb = SW_KUBE_GET, IT_IS }, "GET", ITEM, NULL, NULL, true },
         { { .verb = SW_KUBE_GET, .path = "/version" }, "GET", "/version", NULL, NULL, true },
-        { { .verb = SW_KUBE_LIST, .where = all, .query = "?limit=1" },
+        { { .verb = SW_KUBE_LIST, ALL_ARE, .query = "?limit=1" },
           "GET",
           ALL "?limit=1",
           NULL,
           NULL,
           true },
-        { { .verb = SW_KUBE_CREATE, .where = all, BODY("{}"), .field_manager = "me" },
+        { { .verb = SW_KUBE_CREATE, ALL_ARE, BODY("{}"), .field_manager = "me" },
           "POST",
           ALL "?fieldManager=me",
           "application/json",
           "{}",
           false },
-        { { .verb = SW_KUBE_REPLACE, .where = a, BODY("{}") },
+        { { .verb = SW_KUBE_REPLACE, IT_IS, BODY("{}") },
           "PUT",
           ITEM,
           "application/json",
           "{}",
           false },
         { { .verb = SW_KUBE_REPLACE,
-            .where = a,
+            IT_IS,
             BODY("{\"metadata\":{\"name\":\"a\"}}"),
             .resource_version = "7" },
           "PUT",
@@ -54,20 +54,20 @@ static void puts_requests_onto_the_wire(void **state)
           "application/json",
           "{\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"7\"}}",
           true },
-        { { .verb = SW_KUBE_MERGE_PATCH, .where = a, BODY("{\"data\":null}"), .uid = "u" },
+        { { .verb = SW_KUBE_MERGE_PATCH, IT_IS, BODY("{\"data\":null}"), .uid = "u" },
           "PATCH",
           ITEM,
           "application/merge-patch+json",
           "{\"data\":null,\"metadata\":{\"uid\":\"u\"}}",
           false },
-        { { .verb = SW_KUBE_JSON_PATCH, .where = a, BODY("[]") },
+        { { .verb = SW_KUBE_JSON_PATCH, IT_IS, BODY("[]") },
           "PATCH",
           ITEM,
           "application/json-patch+json",
           "[]",
           false },
         { { .verb = SW_KUBE_APPLY,
-            .where = a,
+            IT_IS,
             BODY("{}"),
             .field_manager = "m/e",
             .is_forced = true,
@@ -77,14 +77,14 @@ static void puts_requests_onto_the_wire(void **state)
           "application/apply-patch+yaml",
           "{}",
           true },
-        { { .verb = SW_KUBE_DELETE, .where = a },
+        { { .verb = SW_KUBE_DELETE, IT_IS },
           "DELETE",
           ITEM,
           "application/json",
           OPTIONS "}",
           false },
         { { .verb = SW_KUBE_DELETE,
-            .where = a,
+            IT_IS,
             .uid = "u",
             .resource_version = "7",
             .propagation = "Background",
@@ -123,10 +123,10 @@ static void puts_requests_onto_the_wire(void **state)
 static void refuses_preconditions_that_nobody_would_check(void **state)
 {
     static const struct sw_kube_request table[] = {
-        { .verb = SW_KUBE_CREATE, .where = all, BODY("{}"), .uid = "u" },
-        { .verb = SW_KUBE_JSON_PATCH, .where = a, BODY("[]"), .resource_version = "1" },
-        { .verb = SW_KUBE_MERGE_PATCH, .where = a, BODY("[]"), .uid = "u" },
-        { .verb = SW_KUBE_MERGE_PATCH, .where = a, BODY("{"), .uid = "u" },
+        { .verb = SW_KUBE_CREATE, ALL_ARE, BODY("{}"), .uid = "u" },
+        { .verb = SW_KUBE_JSON_PATCH, IT_IS, BODY("[]"), .resource_version = "1" },
+        { .verb = SW_KUBE_MERGE_PATCH, IT_IS, BODY("[]"), .uid = "u" },
+        { .verb = SW_KUBE_MERGE_PATCH, IT_IS, BODY("{"), .uid = "u" },
         { .verb = SW_KUBE_GET, .where = { &maps, NULL, "a", NULL } },
     };
 
