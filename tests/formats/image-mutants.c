@@ -33,7 +33,7 @@
 #define RSS_MAX_KIB (192 * 1024) /* the limits below, the reader's copies, a sanitizer's shadow */
 
 static const struct sw_limits limits = { .guest_size = 4 << 20,
-                                         .table_memory = 1 << 20,
+                                         .table_memory = 4 << 20,
                                          .decoder_memory = 1 << 20 };
 
 static const char *prefix; /* of every message about the image: "qcow2: " */

@@ -30,16 +30,24 @@ static void shares_blocks(void **state)
     disk_done(&d);
 }
 
+/* The table ends where its entries do, used or not. */
 static void refuses_a_block_inside_the_table(void **state)
 {
     struct image image = image_seed("parallels/old");
+    const struct read_how how = { .format = SW_FORMAT_PARALLELS };
+    struct sw_err err = { 0 };
+    struct disk d;
 
     (void)state;
-    image.p[64] = 0;
-    image.p[64 + 4] = 0;
-    sw_put_le32(image.p + 64, 1); /* sector 1: behind the table of 44 bytes, and legal */
-    image_read("parallels/old", SW_FORMAT_PARALLELS, &(struct disk){ 0 });
-    sw_put_le32(image.p + 32, 1000);
+    sw_put_le32(image.p + 64, 1); /* sector 1: behind a table of 44 bytes, and legal */
+    assert_int_equal(
+        read_image((struct sw_span){ image.p, image.n }, &how, &image_limits, &d, &err), 0);
+    disk_done(&d);
+    sw_put_le32(image.p + 32, 112); /* entries: to the end of sector 0 */
+    assert_int_equal(
+        read_image((struct sw_span){ image.p, image.n }, &how, &image_limits, &d, &err), 0);
+    disk_done(&d);
+    sw_put_le32(image.p + 32, 113);
     image_refused(&image, SW_FORMAT_PARALLELS, &image_limits, SW_ERR_BAD_DATA, "entry 0");
     image_done(&image);
 }
