@@ -3,9 +3,9 @@
  * text and nearly one KiB of memory), so the text's structure is counted before it is parsed. */
 #include <ctype.h>
 
+#include "common/base64.h"
 #include "common/json.h"
 #include "common/parse.h"
-#include "common/base64.h"
 #include "formats/digest_manifest_int.h"
 
 /* Debian's files have a few hundred containers and a few thousand values (one object per package).
