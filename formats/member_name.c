@@ -10,7 +10,7 @@ const char *sw_member_shown(const char *name, char ret[SW_MEMBER_SHOWN_MAX])
 {
     size_t i = 0;
 
-    for (; name[i] && i < SW_MEMBER_SHOWN_MAX - 1; i++)
+    for (; i < SW_MEMBER_SHOWN_MAX - 1 && name[i]; i++)
         ret[i] = name[i] >= ' ' && name[i] <= '~' ? name[i] : '?';
     ret[i] = '\0';
     if (name[i])
