@@ -31,6 +31,8 @@ HELPERS = {"gpgv": "usr/bin/gpgv"}
 PLAIN_FILES = {
     "base-files": ["etc/debian_version", "etc/os-release", "usr/lib/os-release",
                    "usr/share/common-licenses/*"],
+    # Names in archives are UTF-8; libarchive wants a locale for that.
+    "libc-bin": ["usr/lib/locale/C.utf8/*", "usr/lib/locale/C.utf8/LC_MESSAGES/*"],
 }
 CERTIFICATES = "usr/share/ca-certificates/mozilla"
 
@@ -143,7 +145,8 @@ def choose(sysroot, programs):
     base = closure(sysroot, [*programs, *helpers.values()]) | helpers
     for patterns in PLAIN_FILES.values():
         for pattern in patterns:
-            found = {str(p.relative_to(sysroot.root)): p for p in sysroot.root.glob(pattern)}
+            found = {str(p.relative_to(sysroot.root)): p for p in sysroot.root.glob(pattern)
+                     if not p.is_dir()}
             if not found:
                 sys.exit(f"assemble.py: nothing matches {pattern}")
             base |= found

@@ -176,6 +176,14 @@ class Entered(unittest.TestCase):
         self.assertEqual(got.returncode, 0, got.stderr)
         self.assertEqual((self.root / "data/from-file.img").read_bytes(), self.disk)
 
+    def test_an_archive_is_unpacked_whatever_its_names_are(self):
+        with tarfile.open(self.root / "data/files.tar", "w") as tar:
+            tar.addfile(tarfile.TarInfo("Grüße/läuft"))
+        got = self.run_inside("/usr/bin/slipway", "unpack", "/data/files.tar", "/data/unpacked")
+
+        self.assertEqual(got.returncode, 0, got.stderr)
+        self.assertTrue((self.root / "data/unpacked/Grüße/läuft").exists())
+
     def test_the_importer_fetches_over_https(self):
         tls = pathlib.Path(self.folder.name)
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
