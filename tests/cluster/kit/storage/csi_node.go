@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os/exec"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 )
@@ -42,6 +44,9 @@ func (d *driver) NodeStageVolume(_ context.Context, r *csi.NodeStageVolumeReques
 		if err := format(dev, fs.FsType); err != nil {
 			return nil, internal(err)
 		}
+		if err := fillOffline(dev); err != nil {
+			return nil, internal(err)
+		}
 		if err := mount(dev, r.StagingTargetPath); err != nil {
 			return nil, internal(err)
 		}
@@ -52,7 +57,34 @@ func (d *driver) NodeStageVolume(_ context.Context, r *csi.NodeStageVolumeReques
 	return &csi.NodeStageVolumeResponse{}, nil
 }
 
-// fill lets the mounted file system use all of its device.
+// fillOffline lets an ext4 use all of its device before it is mounted: the kernel lets nobody
+// without CAP_SYS_RESOURCE do that later. A check has to come before the change.
+func fillOffline(dev string) error {
+	kind, err := run("blkid", "--probe", "--output", "value", "--match-tag", "TYPE", dev)
+	if err != nil || kind != "ext4" || isMounted(dev) {
+		return err
+	}
+	if _, err := run("resize2fs", dev); err == nil {
+		return nil
+	}
+	// Status 1: something was put right, the journal of a mounted original for instance.
+	var status *exec.ExitError
+	if _, err := run("e2fsck", "-f", "-p", dev); err != nil &&
+		!(errors.As(err, &status) && status.ExitCode() == 1) {
+		return err
+	}
+	_, err = run("resize2fs", dev)
+	return err
+}
+
+// isMounted tells whether the device is mounted anywhere.
+func isMounted(dev string) bool {
+	target, err := run("findmnt", "--noheadings", "--source", dev)
+	return err == nil && target != ""
+}
+
+// fill lets the mounted file system use all of its device. An XFS grows only so; there is nothing
+// left to do for an ext4 that fillOffline has seen.
 func fill(dev, target string) error {
 	kind, err := run("findmnt", "--noheadings", "--first-only", "--output", "FSTYPE", "--mountpoint", target)
 	if err != nil {
