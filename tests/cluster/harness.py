@@ -27,6 +27,7 @@ import paths        # noqa: E402
 SECONDS = 120       # how long something usual may take on a busy machine
 MIB = 1 << 20
 TEST_LABEL = "slipway.io/test"
+RUN = uuid.uuid4().hex[:8]      # its value: other runs may use the same cluster
 
 
 def smoke(test):
@@ -298,7 +299,7 @@ class Case(unittest.TestCase):
         self.ns = "t-" + uuid.uuid4().hex[:8]
         create({"apiVersion": "v1", "kind": "Namespace", "metadata": {
             "name": self.ns,
-            "labels": {TEST_LABEL: "true",
+            "labels": {TEST_LABEL: RUN,
                        "pod-security.kubernetes.io/enforce": self.pod_security}}})
         self.addCleanup(self._remove_namespace)
         wait_for("the default service account", lambda: get("sa", "default", self.ns))
