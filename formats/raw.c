@@ -129,9 +129,12 @@ static int place(const struct raw *r, uint64_t off, uint64_t len, const struct s
     return out->place(out->ctx, &p, err);
 }
 
-static bool begins_like_footer(const uint8_t *p, size_t n)
+/* Whether the sector at off, of which n bytes have come, may be the footer; what is said to be a fixed
+ * VHD of known length has it at its end, whatever stands there. */
+static bool may_be_footer(const struct raw *r, uint64_t off, const uint8_t *p, size_t n)
 {
-    return memcmp(p, SW_VHD_COOKIE, n < 8 ? n : 8) == 0;
+    return memcmp(p, SW_VHD_COOKIE, n < 8 ? n : 8) == 0 ||
+           (r->footer == FOOTER_MUST_BE && off == data_end(r));
 }
 
 /* Add to the sector that is held. What turns out to be data is placed, in two parts: no placement
@@ -143,7 +146,7 @@ static ssize_t add_to_tail(struct raw *r, uint64_t off, struct sw_span bytes,
 
     memcpy(r->tail + had, bytes.p, n);
     r->tail_n += n;
-    if (r->tail_n < SECTOR && begins_like_footer(r->tail, r->tail_n))
+    if (r->tail_n < SECTOR && may_be_footer(r, r->tail_off, r->tail, r->tail_n))
         return (ssize_t)n;
     if (r->tail_n == SECTOR) {
         int is = judge(r, r->tail, r->tail_off, err);
@@ -166,7 +169,7 @@ static int watch_end(struct raw *r, uint64_t off, struct sw_span bytes, const st
     size_t n = (size_t)(end - last);
     int is = 0;
 
-    if (last < off || !begins_like_footer(sector, n))
+    if (last < off || !may_be_footer(r, last, sector, n))
         return place(r, off, bytes.n, out, err);
     if (n < SECTOR) {
         memcpy(r->tail, sector, n);

@@ -108,6 +108,31 @@ static void refuses_a_footer_that_contradicts_its_file(void **state)
     image_done(&image);
 }
 
+/* Said to be a fixed VHD, of a length that is known, it is not: nothing behind the disk is placed. */
+static void refuses_a_fixed_image_without_footer(void **state)
+{
+    struct image image = image_seed("vhd/fixed");
+
+    (void)state;
+    memset(image.p + image.n - 512, 7, 512);
+    for (size_t piece = 300; piece < 1200; piece += 100) {
+        const struct read_how how = { .format = SW_FORMAT_VHD_FIXED,
+                                      .size_known = true,
+                                      .piece = piece };
+        struct sw_err err = { 0 };
+        struct disk d;
+
+        assert_int_equal(
+            read_image((struct sw_span){ image.p, image.n }, &how, &image_limits, &d, &err), -1);
+        assert_int_equal(err.kind, SW_ERR_BAD_DATA);
+        assert_non_null(strstr(err.msg, "no footer"));
+        assert_true(d.placed <= 40 * 512);
+        disk_done(&d);
+    }
+    image_refused(&image, SW_FORMAT_VHD_FIXED, &image_limits, SW_ERR_BAD_DATA, "footer");
+    image_done(&image);
+}
+
 static void checks_checksums(void **state)
 {
     struct image image = image_seed("vhd/usual");
@@ -146,6 +171,7 @@ int main(void)
         cmocka_unit_test(leaves_the_footer_out),
         cmocka_unit_test(keeps_what_only_looks_like_a_footer),
         cmocka_unit_test(refuses_a_footer_that_contradicts_its_file),
+        cmocka_unit_test(refuses_a_fixed_image_without_footer),
         cmocka_unit_test(checks_checksums),
         cmocka_unit_test(keeps_to_the_limits),
         cmocka_unit_test(names_what_is_cut),
