@@ -154,8 +154,6 @@ def tars():
          member("d", RAW[:512]) + END, BAD, "half an extent"),
         ("map-blank", pax(GNU__sparse__size="4096", GNU__sparse__map="0, 512") +
          member("d", RAW[:512]) + END, BAD, "impossible sparse map"),
-        # 4 EiB of hole: more than any disk may have.
-        ("sparse-4-eib", gnu_sparse("d", [(0, 1024)], 1 << 62, RAW) + END, UNSUPPORTED, ""),
         # A name with control characters gets into the message.
         ("control-characters", member("a\x1b[2J\n.img", RAW) + member("b.img", RAW) + END,
          UNSUPPORTED, "'a?[2J?.img'"),

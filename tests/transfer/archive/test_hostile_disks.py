@@ -133,8 +133,9 @@ class Bombs(Case):
             self.assertLess(kib, 64 << 10)
 
     def test_a_hole_that_is_larger_than_any_archive_of_its_size(self):
-        self.refused(self.write(gnu_sparse("d", [(0, 1024)], 1 << 45, RAW) + END), 7,
-                     "65536 times as much")
+        for size in (1 << 45, 1 << 62):
+            self.refused(self.write(gnu_sparse("d", [(0, 1024)], size, RAW) + END), 7,
+                         "65536 times as much")
 
     def test_a_hole_of_a_gibibyte_is_a_disk(self):
         code, message, _, _ = self.run_it(self.write(gnu_sparse("d", [(0, 1024)], 1 << 30, RAW) +
