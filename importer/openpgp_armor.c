@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "common/macros.h"
 #include "common/base64.h"
+#include "common/macros.h"
 #include "importer/openpgp.h"
 
 #define ARMOR "-----BEGIN PGP "
