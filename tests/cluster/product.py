@@ -45,11 +45,17 @@ def install(seconds=harness.SECONDS):
 
 
 def ensure():
-    """Install unless it is there: for tests of something else. Once for a program."""
-    if not getattr(ensure, "done", False):
-        load_image()
-        install()
-        ensure.done = True
+    """Install unless it is there: for tests of something else. Once for a program. A cluster that
+    runs since yesterday has yesterday's controller: the same name, another image."""
+    if getattr(ensure, "done", False):
+        return
+    before = images.digests()
+    load_image()
+    changed = [n for n, d in images.digests().items() if before.get(n, d) != d]
+    if changed and harness.get("deployment", DEPLOYMENT, NAMESPACE):
+        harness.kubectl("rollout", "restart", "deployment/" + DEPLOYMENT, "-n", NAMESPACE)
+    install()
+    ensure.done = True
 
 
 def controller_pods():

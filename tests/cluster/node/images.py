@@ -76,3 +76,9 @@ def load(tarball):
     before = set(ctr("images", "list", "--quiet").split())
     ctr("images", "import", tarball)
     return sorted(set(ctr("images", "list", "--quiet").split()) - before)
+
+
+def digests():
+    """{name: digest} of the images that kubelet knows."""
+    rows = (line.split() for line in ctr("images", "list").splitlines()[1:])
+    return {row[0]: row[2] for row in rows}
