@@ -150,9 +150,13 @@ class Kinds(Served):
 class Trouble(Served):
     """Must hold, 3: what breaks while an import runs. The disk is right all the same."""
 
-    def slow_import(self, rate="2m"):
+    def slow_import(self, rate="512k"):
         self.create("disk", self.http("slow/%s/%s" % (rate, DISK)), storage_class="local-immediate")
         harness.wait_phase("datavolume", "disk", self.ns, "ImportInProgress")
+
+    def goes_on(self):
+        """The trouble came in the middle: there is still something to do."""
+        self.assertEqual(product.phase("disk", self.ns), "ImportInProgress")
 
     def finished(self):
         product.succeeded("disk", self.ns, 2 * harness.SECONDS)
@@ -163,6 +167,7 @@ class Trouble(Served):
     def test_kubelet_is_restarted(self):
         self.slow_import()
         harness.daemon("restart", "kubelet")
+        self.goes_on()
         dv = self.finished()
         self.assertEqual(dv["status"].get("restartCount", 0), 0)
 
@@ -171,12 +176,14 @@ class Trouble(Served):
         harness.daemon("stop", "kubelet")
         threading.Event().wait(5)
         harness.daemon("start", "kubelet")
+        self.goes_on()
         self.assertEqual(self.finished()["status"].get("restartCount", 0), 0)
 
     def test_the_api_server_is_killed(self):
         self.slow_import()
         harness.daemon("kill", "kube-apiserver")
         harness.wait_for("the API server", harness.api_ready)
+        self.goes_on()
         self.finished()
 
     def test_the_api_server_is_away_when_the_import_ends(self):
@@ -190,4 +197,5 @@ class Trouble(Served):
     def test_containerd_is_restarted(self):
         self.slow_import()
         harness.daemon("restart", "containerd")
+        self.goes_on()
         self.finished()
