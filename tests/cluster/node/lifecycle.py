@@ -85,8 +85,10 @@ def order(text):
 
 def kubectl(*args, stdin=None, check=True, timeout=60):
     """The administrator's kubectl; standard output as text."""
-    done = subprocess.run([paths.program("kubectl"), "--kubeconfig", paths.KUBECONFIG, *args],
-                          input=stdin, capture_output=True, text=True, check=False,
+    # A caller that is killed takes it along.
+    command = ["setpriv", "--pdeathsig", "KILL", paths.program("kubectl"), "--kubeconfig",
+               paths.KUBECONFIG, *args]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False,
                           timeout=timeout, env=dict(os.environ, NO_PROXY="*", no_proxy="*"))
     if check and done.returncode:
         raise RuntimeError("kubectl %s: %s" % (" ".join(args), done.stderr.strip()))

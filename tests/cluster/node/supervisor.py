@@ -90,14 +90,22 @@ def cleanup():
 
 
 def loop_devices():
-    """Those over files of the cluster, or over loop devices of the cluster."""
-    listed = subprocess.run(["losetup", "--list", "--json", "--output", "NAME,BACK-FILE"],
+    """Those over files of the cluster, and those over such a device: kubelet holds a block volume by
+    a loop device over the loop device, through a name that ends with the cluster's mounts."""
+    listed = subprocess.run(["losetup", "--list", "--json", "--output",
+                             "NAME,BACK-FILE,BACK-INO,BACK-MAJ:MIN"],
                             capture_output=True, text=True, check=False).stdout
     rows = json.loads(listed)["loopdevices"] if listed.strip() else []
     ours = {r["name"] for r in rows if (r["back-file"] or "").startswith(paths.STATE + "/")}
-    # kubelet holds a block volume by a loop device over the loop device.
-    ours |= {r["name"] for r in rows if r["back-file"] in ours}
-    return sorted(ours)
+    nodes = {node_of(device) for device in ours}
+    return sorted(ours | {r["name"] for r in rows
+                          if (int(r["back-ino"]), r["back-maj:min"].strip()) in nodes})
+
+
+def node_of(device):
+    """(inode, "major:minor" of its file system) of a device's node, as losetup shows them."""
+    status = os.stat(device)
+    return status.st_ino, "%d:%d" % (os.major(status.st_dev), os.minor(status.st_dev))
 
 
 def record(**facts):
