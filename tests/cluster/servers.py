@@ -130,10 +130,13 @@ class Fixtures:
         http, https = free_port(), free_port()
         self._nginx(http, https)
         faults = self._faultd()
-        harness.create(*service("images", self.namespace, {80: http, 443: https}),
-                       *service("faults", self.namespace, {80: faults["http"],
-                                                           443: faults["https"]}))
-        self._wait(http)
+        made = harness.create(*service("images", self.namespace, {80: http, 443: https}),
+                              *service("faults", self.namespace, {80: faults["http"],
+                                                                  443: faults["https"]}))
+        self._wait(paths.MACHINE_IP, http)
+        # kube-proxy takes a moment to lead there.
+        for address in (o["spec"]["clusterIP"] for o in made if o["kind"] == "Service"):
+            self._wait(address, 80)
 
     def _certificates(self):
         names = ",".join("DNS:%s.%s%s" % (s, self.namespace, end) for s in ("images", "faults")
@@ -172,15 +175,15 @@ class Fixtures:
             stdout=subprocess.PIPE)
         return json.loads(process.stdout.readline())
 
-    def _wait(self, port):
+    def _wait(self, address, port):
         def answers():
             with contextlib.suppress(OSError):
-                with socket.create_connection((paths.MACHINE_IP, port), timeout=5):
+                with socket.create_connection((address, port), timeout=5):
                     return True
             if any(p.poll() is not None for p in self.processes):
                 raise RuntimeError("a server ended; see %s" % self.dir)
             return False
-        harness.wait_for("nginx", answers, 30, 0.05)
+        harness.wait_for("a server", answers, 60, 0.05)
 
     def registry(self):
         """Start a registry (docker-registry, plain HTTP); its "host:port" for nodes and pods."""
@@ -194,7 +197,7 @@ class Fixtures:
             f.write(REGISTRY.format(dir=self.dir, ip=paths.MACHINE_IP, port=port))
         with open(self.dir + "/registry.log", "ab") as log:
             self._run("docker-registry", "serve", self.dir + "/registry.yml", stdout=log, stderr=log)
-        self._wait(port)
+        self._wait(paths.MACHINE_IP, port)
         return host
 
     def url(self, path, tls=False):
