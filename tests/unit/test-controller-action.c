@@ -111,8 +111,8 @@ static void what_is_incomplete_is_refused(void **state)
         "{\"do\":\"apply\",\"kind\":\"ConfigMap\",\"namespace\":\"a\",\"name\":\"x\"}",
         "{\"do\":\"create\",\"kind\":\"Secret\",\"namespace\":\"a\",\"name\":\"x\",\"object\":{}}",
         "{\"do\":\"patch\",\"kind\":\"Pod\",\"namespace\":\"a\",\"name\":\"x\",\"patch\":{}}",
-        "{\"do\":\"patch\",\"kind\":\"Pod\",\"namespace\":\"a\",\"name\":\"x\",\"uid\":\"u\","
-        "\"patch\":[]}",
+        ("{\"do\":\"patch\",\"kind\":\"Pod\",\"namespace\":\"a\",\"name\":\"x\","
+         "\"uid\":\"u\",\"patch\":[]}"),
         "{\"do\":\"delete\",\"kind\":\"Pod\",\"namespace\":\"a\",\"name\":\"x\"}",
         "{\"do\":\"event\",\"kind\":\"Pod\",\"namespace\":\"a\",\"name\":\"x\",\"uid\":\"u\"}",
         "{\"do\":\"requeue\"}",
