@@ -163,6 +163,7 @@ def tearDownModule():
 
 class Case(unittest.TestCase):
     def setUp(self):
+        W.wait_until_idle()     # a request of the test before may only now see that its client left
         self.log_start = os.path.getsize(W.log) if os.path.exists(W.log) else 0
 
     def url(self, faults="", server="http", file="disk.img"):
