@@ -71,7 +71,7 @@ class Kills(process.Case):
         names = ["dv-%d" % i for i in range(10)]
         wrong = []
         with process.Controller():
-            harness.create(*[datavolume(n, self.ns, self.http("slow/1m/boot-c.qcow2"), "local-immediate",
+            harness.create(*[datavolume(n, self.ns, self.http("slow/200k/boot-c.qcow2"), "local-immediate",
                                         "300Mi") for n in names])
             killed = {n: 0 for n in names}
 
