@@ -25,23 +25,28 @@ static const char *value_of(const char *line, const char *metric, const char *ow
     return at ? after(at, "\"} ") : NULL;
 }
 
+/* strtod also takes blanks, "nan", "inf" and hexadecimal numbers: they are none here. */
+static bool read_percent(const char *number, int64_t *ret_centi)
+{
+    char *end = NULL;
+
+    if (!isdigit((unsigned char)*number) || (number[0] == '0' && tolower(number[1]) == 'x'))
+        return false;
+    double v = strtod(number, &end);
+    if (!(v >= 0 && v <= 100) || (*end && !isspace((unsigned char)*end)))
+        return false;
+    *ret_centi = (int64_t)(v * 100 + 0.5);
+    return true;
+}
+
 bool sw_sample_find(const char *page, const char *metric, const char *owner, int64_t *ret_centi)
 {
     for (const char *line = page; line; line = strchr(line, '\n')) {
         line += *line == '\n';
         const char *number = value_of(line, metric, owner);
-        char *end = NULL;
 
-        if (!number)
-            continue;
-        /* strtod also takes blanks, "nan", "inf" and hexadecimal numbers. */
-        if (!isdigit((unsigned char)*number) || (number[0] == '0' && tolower(number[1]) == 'x'))
-            return false;
-        double v = strtod(number, &end);
-        if (!(v >= 0 && v <= 100) || (*end && !isspace((unsigned char)*end)))
-            return false;
-        *ret_centi = (int64_t)(v * 100 + 0.5);
-        return true;
+        if (number)
+            return read_percent(number, ret_centi);
     }
     return false;
 }
