@@ -314,7 +314,7 @@ int64_t sw_workqueue_retry(struct sw_workqueue *q, const char *key, int64_t now_
 
     /* A quarter of the delay, spread by the key and the number of the try. */
     uint32_t spread = (it->hash ^ (it->failures * 2654435761U)) >> 16;
-    delay -= (int64_t)((double)(delay / JITTER_PARTS) * spread / 65536.0);
+    delay -= delay / JITTER_PARTS * (int64_t)spread / 65536;
     q->stats.retries++;
     sw_workqueue_add_after(q, key, now_ns, delay);
     return delay;
