@@ -23,7 +23,7 @@ static void expect_request(const char *action, const char *want)
     sw_auto_json struct sw_json *json = parse(action);
     sw_autobuf struct sw_buf body = SW_BUF_INIT(65536);
     sw_autobuf struct sw_buf got = SW_BUF_INIT(65536);
-    struct sw_kube_request r;
+    struct sw_kube_request r = { 0 };
     struct sw_action a;
     struct sw_err err = { 0 };
 
