@@ -101,10 +101,11 @@ static struct item *find_or_make(struct sw_workqueue *q, const char *key)
     size_t n = strlen(key);
     uint32_t hash = hash_bytes(key, n);
     struct item **at = slot_of(q, key, hash);
+    struct item *it = *at;
 
-    if (*at)
-        return *at;
-    struct item *it = calloc(1, sizeof(*it) + n + 1);
+    if (it)
+        return it;
+    it = calloc(1, sizeof(*it) + n + 1);
     assert(it);
     memcpy(it->key, key, n + 1);
     it->hash = hash;
