@@ -199,6 +199,15 @@ static void roll_last(struct raw *r, uint64_t off, struct sw_span bytes)
     r->last_end = off + bytes.n;
 }
 
+static int data_follows(const struct raw *r, struct sw_err *err)
+{
+    return sw_err_set(
+        err, SW_ERR_BAD_DATA,
+        "vhd: data follows the footer at offset %llu (--format raw takes all of it as "
+        "a disk)",
+        (unsigned long long)r->tail_off);
+}
+
 static int raw_push(struct sw_reader *base, uint64_t off, struct sw_span bytes,
                     const struct sw_out *out, struct sw_err *err)
 {
@@ -212,10 +221,7 @@ static int raw_push(struct sw_reader *base, uint64_t off, struct sw_span bytes,
     if (r->found && off >= r->tail_off && off + bytes.n <= r->tail_off + SECTOR)
         return 0; /* looked at before */
     if (r->found && off + bytes.n > r->tail_off + SECTOR)
-        return sw_err_set(err, SW_ERR_BAD_DATA,
-                          "vhd: data follows the footer at offset %llu (--format raw takes all of "
-                          "it as a disk)",
-                          (unsigned long long)r->tail_off);
+        return data_follows(r, err);
     if (r->found && off + bytes.n > r->tail_off)
         return place(r, off, r->tail_off - off, out, err);
     if (r->tail_n && off == r->tail_off + r->tail_n) {
@@ -226,6 +232,8 @@ static int raw_push(struct sw_reader *base, uint64_t off, struct sw_span bytes,
         off += (size_t)used;
         bytes.p += used;
         bytes.n -= (size_t)used;
+        if (r->found && bytes.n)
+            return data_follows(r, err);
     }
     return bytes.n ? watch_end(r, off, bytes, out, err) : 0;
 }
