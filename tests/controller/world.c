@@ -145,8 +145,10 @@ void world_init(struct world *w, const struct sw_json *objects)
     };
     w->objects = sw_json_new_array(&w->m);
     w->view = (struct sw_view){ .ops = &ops, .progress_centi = SW_PROGRESS_UNKNOWN };
+    /* Objects without a name are none: the API server keeps none, and no cache takes one. */
     for (size_t i = 0; i < sw_json_length(objects); i++)
-        if (sw_json_type(sw_json_at(objects, i)) == SW_JSON_OBJECT)
+        if (sw_json_type(sw_json_at(objects, i)) == SW_JSON_OBJECT &&
+            sw_json_text(sw_json_at(objects, i), "metadata.name"))
             world_add(w, sw_json_at(objects, i));
 }
 
